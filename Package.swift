@@ -1,0 +1,32 @@
+// swift-tools-version: 6.1
+// The rooms are explained in docs/design.md; `make` is the entry point, because it
+// compiles the BPF object that CNattrace embeds before SwiftPM runs.
+import PackageDescription
+
+let package = Package(
+    name: "nattrace",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
+        .target(name: "CNattrace"),
+        .target(name: "Handshake", dependencies: ["CNattrace"]),
+        .target(name: "HostFacts", dependencies: ["Handshake", "CNattrace"]),
+        .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF"]),
+        .target(name: "Output", dependencies: ["Handshake", "CNattrace"]),
+        .executableTarget(
+            name: "nattrace",
+            dependencies: [
+                "Handshake", "HostFacts", "KernelTracer", "Output", "CNattrace",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .testTarget(name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"]),
+        .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake"]),
+        .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
+        .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu2x
+)

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Linux headers that `import Glibc` leaves out. Each line says who needs it.
+#ifndef CNATTRACE_SYSTEM_SHIMS_H
+#define CNATTRACE_SYSTEM_SHIMS_H
+
+#include <linux/inet_diag.h>	// HostFacts: listeners
+#include <linux/netlink.h>	// HostFacts: sock_diag's transport
+#include <linux/rtnetlink.h>	// HostFacts: interfaces and addresses
+#include <linux/sock_diag.h>	// HostFacts: listeners
+#include <sched.h>		// HostFacts: setns
+#include <sys/epoll.h>		// KernelTracer: the event loop
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+#endif

@@ -1,0 +1,99 @@
+// What verdicts ask of the machine, beside the observations: one narrow protocol. Live it
+// asks the kernel, in replay it reads the recording. A question is asked after the fact
+// and never for a connection that succeeds.
+
+/// A process as an operator knows it. Strings come from outside: sinks must neutralise them.
+public struct ProcessIdentity: Hashable, Sendable, Codable {
+    public var pid: Int32
+    /// Name of the thread group (`/proc/PID/comm`).
+    public var name: String?
+
+    public init(pid: Int32, name: String?) {
+        self.pid = pid
+        self.name = name
+    }
+}
+
+/// A listening TCP socket (inet_diag).
+public struct Listener: Hashable, Sendable, Codable {
+    /// The unspecified address stands for every address.
+    public var address: IPAddress
+    public var port: UInt16
+    /// An IPv6 socket that takes no IPv4 (IPV6_V6ONLY); nil where the kernel does not say.
+    public var isIPv6Only: Bool?
+    /// SO_BINDTODEVICE: index and name; nil without.
+    public var interface: Interface?
+    /// Connections waiting for accept(2), and the limit that listen(2) set.
+    public var acceptQueue: UInt32
+    public var acceptQueueLimit: UInt32
+    /// Inode number of the socket in sockfs.
+    public var inode: UInt64
+    /// One of the processes that hold it: the one with the lowest pid. nil: not found.
+    public var process: ProcessIdentity?
+
+    public struct Interface: Hashable, Sendable, Codable {
+        public var index: UInt32
+        public var name: String?
+
+        public init(index: UInt32, name: String?) {
+            self.index = index
+            self.name = name
+        }
+    }
+
+    public init(
+        address: IPAddress, port: UInt16, isIPv6Only: Bool?, interface: Interface?, acceptQueue: UInt32,
+        acceptQueueLimit: UInt32, inode: UInt64, process: ProcessIdentity?
+    ) {
+        self.address = address
+        self.port = port
+        self.isIPv6Only = isIPv6Only
+        self.interface = interface
+        self.acceptQueue = acceptQueue
+        self.acceptQueueLimit = acceptQueueLimit
+        self.inode = inode
+        self.process = process
+    }
+
+    public var endpoint: Endpoint { Endpoint(address: address, port: port) }
+}
+
+/// A question to the machine. Codable: a recording carries questions with their answers.
+public enum Question: Hashable, Sendable, Codable {
+    /// Every socket that listens on this TCP port, on any address, in this namespace (inode).
+    case listeners(port: UInt16, netns: UInt32)
+    /// The kernel function that holds this code address.
+    case symbol(address: UInt64)
+    /// The running kernel's name of a drop reason (`enum skb_drop_reason` and subsystems).
+    case dropReason(UInt32)
+    /// The running kernel's name of a reset reason (`enum sk_rst_reason`).
+    case resetReason(UInt32)
+    /// What people call a namespace: its name under /run/netns or a container id.
+    case netnsName(inode: UInt32)
+}
+
+public enum Answer: Hashable, Sendable, Codable {
+    case listeners([Listener])
+    case name(String)
+    /// The machine has no such thing: no symbol there, a namespace without a name.
+    case nothing
+    /// It could not be asked; the text says why. Verdicts that need it stay more general.
+    case unavailable(String)
+}
+
+public protocol Facts: AnyObject {
+    func answer(_ question: Question) -> Answer
+}
+
+extension Facts {
+    /// nil: could not be asked.
+    func listeners(port: UInt16, netns: UInt32) -> [Listener]? {
+        guard case .listeners(let all) = answer(.listeners(port: port, netns: netns)) else { return nil }
+        return all
+    }
+
+    func name(_ question: Question) -> String? {
+        guard case .name(let name) = answer(question) else { return nil }
+        return name
+    }
+}
