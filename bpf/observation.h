@@ -14,22 +14,15 @@
 #ifndef NATTRACE_OBSERVATION_H
 #define NATTRACE_OBSERVATION_H
 
-#ifdef __BPF__
-typedef unsigned char __u8;
-typedef unsigned short __u16;
-typedef unsigned int __u32;
-typedef unsigned long long __u64;
-#else
 #include <linux/types.h>
-#endif
 
 /* Raised whenever the layout or meaning of an observation changes; recordings carry it. */
 #define NATTRACE_OBSERVATION_VERSION 1
 
 /* Bounds. Each has a name so that what falls out of one can be counted by it. */
-#define NATTRACE_MAX_FOLLOWED 131072	    /* handshakes followed at once */
-#define NATTRACE_MAX_HELD 4096		    /* SYNs that may match only after translation */
-#define NATTRACE_HELD_OBSERVATIONS 6	    /* what is kept of each of those */
+#define NATTRACE_MAX_FOLLOWED 65536	    /* handshakes followed at once */
+#define NATTRACE_MAX_HELD 2048		    /* SYNs that may match only after translation */
+#define NATTRACE_HELD_OBSERVATIONS 8	    /* what is kept of each of those */
 #define NATTRACE_MAX_AWAITED 16384	    /* handshakes whose last ACK is watched for; a power of two */
 #define NATTRACE_RING_BYTES (8 << 20)	    /* the ring buffer; a power of two */
 #define NATTRACE_FILTER_ENTRIES 16	    /* how often one kind of filter may be given */
@@ -120,7 +113,8 @@ typedef unsigned long long __u64;
 #define NATTRACE_LOST_RING_FULL 0   /* no room in the ring buffer */
 #define NATTRACE_LOST_FOLLOW_FULL 1 /* no room for one more followed handshake */
 #define NATTRACE_LOST_UNPAIRED 2    /* a function's return met no matching entry */
-#define NATTRACE_LOST_COUNT 3
+#define NATTRACE_LOST_HELD_FULL 3   /* more happened to a held SYN than is kept of it */
+#define NATTRACE_LOST_COUNT 4
 
 /*
  * Two ends of a flow. IPv4 addresses stand in the first four bytes, the rest
@@ -229,7 +223,6 @@ struct nattrace_filter {
  */
 struct nattrace_configuration {
 	struct nattrace_filter filter;
-	__u8 filtering;			     /* anything but netns and interface is set, or they are */
 	__u8 kfree_skb_reason;		     /* position in tracepoint skb:kfree_skb */
 	__u8 tcp_send_reset_reason;	     /* position in tracepoint tcp:tcp_send_reset */
 	__u8 send_reset_reason;		     /* position in tcp_v4_send_reset and tcp_v6_send_reset */
@@ -243,9 +236,7 @@ struct nattrace_configuration {
 	__u8 make_synack_req;		     /* position of req in tcp_make_synack */
 };
 
-#ifndef __BPF__
 _Static_assert(sizeof(struct nattrace_tuple) == 36, "recordings rely on it");
 _Static_assert(sizeof(struct nattrace_observation) == 208, "recordings rely on it");
-#endif
 
 #endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Packets at the edges: coming in by a device, leaving by one, and freed as dropped. */
+#include "packet.h"
+
+/*
+ * These two see every packet of the machine, so they read the headers' place by
+ * direct loads, which BTF tracepoints may do, and fill nothing in before that.
+ */
+SEC("tp_btf/netif_receive_skb")
+int BPF_PROG(trace_netif_receive_skb, struct sk_buff *skb)
+{
+	struct headers h;
+	unsigned char *data = skb->data;
+
+	/* Fired before skb_reset_network_header(): here the network header is where data is. */
+	if (!read_headers(&h, data, skb->tail - (data - skb->head)))
+		return 0;
+
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_PACKET,
+		.hook = NATTRACE_HOOK_NETIF_RECEIVE_SKB,
+		.backend = NATTRACE_BACKEND_TRACEPOINT,
+		.stage = NATTRACE_STAGE_INGRESS,
+	};
+	return note_packet(&o, &h, skb) ? observe_packet(&o) : 0;
+}
+
+SEC("tp_btf/net_dev_start_xmit")
+int BPF_PROG(trace_net_dev_start_xmit, struct sk_buff *skb)
+{
+	struct headers h;
+	__u16 network = skb->network_header;
+
+	if (!read_headers(&h, skb->head + network, skb->tail - network))
+		return 0;
+
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_PACKET,
+		.hook = NATTRACE_HOOK_NET_DEV_START_XMIT,
+		.backend = NATTRACE_BACKEND_TRACEPOINT,
+		.stage = NATTRACE_STAGE_EGRESS,
+	};
+	return note_packet(&o, &h, skb) ? observe_packet(&o) : 0;
+}
+
+/* Raw context, because the number of arguments grew: a reason came in 5.17, a socket in 6.11. */
+SEC("tp_btf/kfree_skb")
+int trace_kfree_skb(__u64 *ctx)
+{
+	struct sk_buff *skb = (struct sk_buff *)ctx[0];
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_DROP,
+		.hook = NATTRACE_HOOK_KFREE_SKB,
+		.backend = NATTRACE_BACKEND_TRACEPOINT,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	o.location = ctx[1];
+	if (nattrace_config.kfree_skb_reason == 3) {
+		o.reason = (__u32)ctx[2];
+		o.has_reason = 1;
+	}
+	return observe_packet(&o);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The kernel's types, reduced to the fields that are read. CO-RE relocates
+ * every access to where the running kernel keeps the field, so nothing but
+ * names and nesting matters here; no header of one kernel is needed to build.
+ */
+#ifndef NATTRACE_KERNEL_TYPES_H
+#define NATTRACE_KERNEL_TYPES_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+/* libbpf's register macros then use the kernel's own names of registers. */
+#define __VMLINUX_H__
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
+	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	__u64 regs[31], sp, pc, pstate;
+};
+struct pt_regs {
+	struct user_pt_regs user_regs;
+};
+#else
+#error "nattrace is built for x86_64 and arm64"
+#endif
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	char name[16];
+	int ifindex;
+	possible_net_t nd_net;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
+
+struct rtable {
+	struct dst_entry dst;
+	unsigned int rt_flags;
+	__u16 rt_type;
+};
+
+struct rt6_info {
+	struct dst_entry dst;
+	unsigned int rt6i_flags;
+};
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+		__u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	int skc_bound_dev_if;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+};
+
+struct tcp_sock {
+	__u32 snd_una;
+	__u32 write_seq;
+	__u32 copied_seq;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+};
+
+struct tcp_request_sock {
+	__u32 rcv_isn;
+	__u32 snt_isn;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned long _skb_refdst;
+	unsigned long _nfct;
+	unsigned int len, data_len;
+	__be16 protocol;
+	int skb_iif;
+	__u16 network_header;
+	unsigned int tail;
+	unsigned char *head, *data;
+};
+
+union nf_inet_addr {
+	__u32 all[4];
+};
+
+union nf_conntrack_man_proto {
+	__be16 all;
+};
+
+struct nf_conntrack_man {
+	union nf_inet_addr u3;
+	union nf_conntrack_man_proto u;
+	__u16 l3num;
+};
+
+struct nf_conntrack_tuple {
+	struct nf_conntrack_man src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+		__u8 protonum;
+	} dst;
+};
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+};
+
+struct nf_conntrack_zone {
+	__u16 id;
+};
+
+struct ip_ct_tcp_state {
+	__u32 td_end;
+};
+
+struct ip_ct_tcp {
+	struct ip_ct_tcp_state seen[2];
+	__u8 state;
+};
+
+union nf_conntrack_proto {
+	struct ip_ct_tcp tcp;
+};
+
+struct nf_conn {
+	struct nf_conntrack_zone zone;
+	struct nf_conntrack_tuple_hash tuplehash[2];
+	unsigned long status;
+	possible_net_t ct_net;
+	union nf_conntrack_proto proto;
+};
+
+struct nf_hook_state {
+	__u8 hook;
+	struct net *net;
+};
+
+struct nf_nat_range2 {
+	unsigned int flags;
+	union nf_inet_addr min_addr;
+	union nf_inet_addr max_addr;
+	union nf_conntrack_man_proto min_proto;
+	union nf_conntrack_man_proto max_proto;
+};
+
+struct module {
+	char name[56];
+};
+
+#pragma clang attribute pop
+
+/* Constants of the kernel's headers, by their own names. */
+#define AF_INET 2
+#define AF_INET6 10
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define IPPROTO_TCP 6
+#define RTN_LOCAL 2
+#define RTCF_LOCAL 0x80000000u
+#define RTF_LOCAL 0x80000000u
+#define SKB_DST_PTRMASK (~1UL)
+#define NFCT_INFOMASK 7UL
+#define NFCT_PTRMASK (~7UL)
+#define IPS_CONFIRMED (1 << 3)
+#define IPS_TEMPLATE (1 << 11)
+#define IP_CT_NEW 2
+#define NF_NAT_RANGE_MAP_IPS 1
+#define NF_NAT_MANIP_SRC 0
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+
+#define TCP_FLAG_FIN 0x01
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_RST 0x04
+#define TCP_FLAG_ACK 0x10
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Connection tracking and NAT: what was decided, and the packet being rewritten. */
+#include "packet.h"
+
+/*
+ * nf_conntrack_in(skb, state): the packet is put to conntrack. The answer is
+ * seen where it is given, in nf_conntrack_tcp_packet and the log functions: a
+ * return probe here would cost every packet of the machine several times more.
+ * No answer at all, and then a drop, is one as well: no entry could be made.
+ */
+SEC("kprobe")
+int BPF_KPROBE(probe_nf_conntrack_in, struct sk_buff *skb, struct nf_hook_state *state)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_CONNTRACK,
+		.hook = NATTRACE_HOOK_NF_CONNTRACK_IN,
+		.backend = NATTRACE_BACKEND_KPROBE,
+		.detail = NATTRACE_CONNTRACK_ASKED,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	if (!o.ct && o.ct_info == NATTRACE_CTINFO_UNTRACKED)
+		o.detail = NATTRACE_CONNTRACK_UNTRACKED;
+	o.stage = stage_of_hook(BPF_CORE_READ(state, hook));
+	o.netns = BPF_CORE_READ(state, net, ns.inum);
+	return observe_packet(&o);
+}
+
+/* nf_conntrack_tcp_packet(ct, skb, dataoff, ctinfo, state): skb->_nfct is set, nothing is decided by state yet. */
+SEC("kprobe")
+int BPF_KPROBE(probe_nf_conntrack_tcp_packet, struct nf_conn *ct, struct sk_buff *skb, unsigned int dataoff,
+	       unsigned int info, struct nf_hook_state *state)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_CONNTRACK,
+		.hook = NATTRACE_HOOK_NF_CONNTRACK_TCP_PACKET,
+		.backend = NATTRACE_BACKEND_KPROBE,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	o.detail = o.ct_status & IPS_CONFIRMED ? NATTRACE_CONNTRACK_MATCH : NATTRACE_CONNTRACK_NEW;
+	o.stage = stage_of_hook(BPF_CORE_READ(state, hook));
+	o.netns = BPF_CORE_READ(state, net, ns.inum);
+	return observe_packet(&o);
+}
+
+/* Called for INVALID packets even with nf_conntrack_log_invalid=0; the format string is the reason. */
+static __always_inline int conntrack_invalid(struct sk_buff *skb, __u16 hook, const char *format)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_CONNTRACK,
+		.hook = hook,
+		.backend = NATTRACE_BACKEND_KPROBE,
+		.detail = NATTRACE_CONNTRACK_INVALID,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	o.ct = 0;
+	__builtin_memset(&o.text, 0, sizeof(o.text));
+	if (format)
+		bpf_probe_read_kernel_str(&o.text, sizeof(o.text), format);
+	return observe_packet(&o);
+}
+
+SEC("kprobe")
+int BPF_KPROBE(probe_nf_ct_l4proto_log_invalid, struct sk_buff *skb)
+{
+	return conntrack_invalid(skb, NATTRACE_HOOK_NF_CT_L4PROTO_LOG_INVALID,
+				 (const char *)argument(ctx, nattrace_config.ct_log_invalid_text));
+}
+
+SEC("kprobe")
+int BPF_KPROBE(probe_nf_l4proto_log_invalid, struct sk_buff *skb)
+{
+	return conntrack_invalid(skb, NATTRACE_HOOK_NF_L4PROTO_LOG_INVALID,
+				 (const char *)argument(ctx, nattrace_config.log_invalid_text));
+}
+
+/*
+ * nf_nat_setup_info(ct, range, maniptype): a rule, or the lack of one, binds a
+ * new entry. There is no packet, but tcp_new() has just noted where the SYN's
+ * sequence space ends: its ISN and one.
+ */
+SEC("kprobe")
+int BPF_KPROBE(probe_nf_nat_setup_info, struct nf_conn *ct, struct nf_nat_range2 *range, unsigned int manip)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_NAT_SETUP,
+		.hook = NATTRACE_HOOK_NF_NAT_SETUP_INFO,
+		.backend = NATTRACE_BACKEND_KPROBE,
+		.detail = manip,
+	};
+	__u32 isn, *low, *high, *kept;
+
+	if (BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum) != IPPROTO_TCP)
+		return 0;
+	read_conntrack(&o, ct, IP_CT_NEW);
+	if (!o.ct)
+		return 0;
+	o.reason = BPF_CORE_READ(range, flags);
+	BPF_CORE_READ_INTO((__u32(*)[4])o.packet.source, range, min_addr.all);
+	BPF_CORE_READ_INTO((__u32(*)[4])o.packet.destination, range, max_addr.all);
+	o.packet.source_port = bpf_ntohs(BPF_CORE_READ(range, min_proto.all));
+	o.packet.destination_port = bpf_ntohs(BPF_CORE_READ(range, max_proto.all));
+
+	/*
+	 * nf_nat_alloc_null_binding() asks for the address that the flow has
+	 * anyway: no rule matched, nothing is rewritten, nothing is to be told.
+	 */
+	low = (__u32 *)o.packet.source;
+	high = (__u32 *)o.packet.destination;
+	kept = (__u32 *)(manip == NF_NAT_MANIP_SRC ? o.ct_reply.destination : o.ct_reply.source);
+	if (o.reason == NF_NAT_RANGE_MAP_IPS && low[0] == high[0] && low[1] == high[1] && low[2] == high[2] &&
+	    low[3] == high[3] && low[0] == kept[0] && low[1] == kept[1] && low[2] == kept[2] && low[3] == kept[3])
+		return 0;
+
+	o.netns = BPF_CORE_READ(ct, ct_net.net, ns.inum);
+	isn = BPF_CORE_READ(ct, proto.tcp.seen[0].td_end) - 1;
+	return observe(&o, isn, isn, false);
+}
+
+/*
+ * nf_nat_packet() asks nf_nat_manip_pkt(skb, ct, mtype, dir) for the destination
+ * at PREROUTING and OUTPUT, and for the source at POSTROUTING and INPUT. Which
+ * of the two is told by what the packet has by then.
+ */
+static __always_inline __u8 nat_stage(const struct sk_buff *skb, unsigned int manip, __u8 family)
+{
+	bool came_in = BPF_CORE_READ(skb, skb_iif) != 0;
+	struct dst_entry *dst;
+	__u32 flags;
+
+	if (manip != NF_NAT_MANIP_SRC)
+		return came_in ? NATTRACE_STAGE_PREROUTING : NATTRACE_STAGE_OUTPUT;
+	dst = skb_dst(skb);
+	if (!came_in || !dst)
+		return NATTRACE_STAGE_POSTROUTING;
+	flags = family == 4 ? BPF_CORE_READ((struct rtable *)dst, rt_flags)
+			    : BPF_CORE_READ((struct rt6_info *)dst, rt6i_flags);
+	return flags & RTCF_LOCAL ? NATTRACE_STAGE_INPUT : NATTRACE_STAGE_POSTROUTING;
+}
+
+SEC("kprobe")
+int BPF_KPROBE(probe_nf_nat_manip_pkt, struct sk_buff *skb, struct nf_conn *ct, unsigned int manip)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_NAT_PACKET,
+		.hook = NATTRACE_HOOK_NF_NAT_MANIP_PKT,
+		.backend = NATTRACE_BACKEND_KPROBE,
+		.detail = manip,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	o.stage = nat_stage(skb, manip, o.family);
+	o.netns = BPF_CORE_READ(ct, ct_net.net, ns.inum);
+	return observe_packet(&o);
+}
