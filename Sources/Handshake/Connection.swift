@@ -12,18 +12,162 @@ public final class Connection {
     public let startTime: UInt64
     /// As the packets really run after all translations seen so far; nil: not translated.
     public internal(set) var translated: Tuple?
-    /// Devices by which the first SYN came in first, and left last.
+    /// Devices by which the SYN first came in, and by which that namespace passed it on.
     public internal(set) var ingressInterface: String?
     public internal(set) var egressInterface: String?
+    /// In the order of time, at most `maximumSteps`.
     public internal(set) var steps: [Step] = []
     /// Steps that happened but were not kept, because `maximumSteps` were there already.
     public internal(set) var omittedSteps = 0
     public internal(set) var verdict: Verdict?
 
-    init(id: UInt64, isn: UInt32, dialled: Tuple, startTime: UInt64) {
-        self.id = id
+    /// A handshake takes some thirty steps through two namespaces; a SYN that is sent again
+    /// and again for two minutes stays below this.
+    public static let maximumSteps = 512
+
+    var trail = Trail()
+    /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
+    var attempt = Attempt()
+    var establishment = Establishment()
+    /// Numbers under which the kernel side follows the connection.
+    var followedNumbers: [UInt32]
+    /// When the connection wants to be looked at next; CLOCK_MONOTONIC, nanoseconds.
+    var due: UInt64?
+    var lastTime: UInt64
+    /// The ending that the verdict was drawn from.
+    var concluded: EndingKey?
+    /// Whether sinks were told of it: it passes the filter.
+    var isShown = false
+    /// Whether it was ended and may only be looked at, not continued.
+    var isGone = false
+
+    init(isn: UInt32, dialled: Tuple, startTime: UInt64) {
         self.isn = isn
         self.dialled = dialled
         self.startTime = startTime
+        lastTime = startTime
+        followedNumbers = [isn]
+        id = Self.identity(isn: isn, dialled: dialled, startTime: startTime)
     }
+
+    /// FNV-1a over what makes the attempt unique: a replay must come to the same.
+    private static func identity(isn: UInt32, dialled: Tuple, startTime: UInt64) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func mix(_ word: UInt64) {
+            for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                hash = (hash ^ (word >> shift & 0xff)) &* 0x100_0000_01b3
+            }
+        }
+        mix(startTime)
+        mix(UInt64(isn))
+        for end in [dialled.source, dialled.destination] {
+            mix(end.address.high)
+            mix(end.address.low)
+            mix(UInt64(end.port))
+        }
+        return hash
+    }
+}
+
+/// What is known of the way that packets take: the tuples under which they were seen.
+struct Trail {
+    /// In the client's direction.
+    private(set) var tuples: [Tuple] = []
+    /// Entries whose decision or translation has its step already.
+    var trackedEntries: Set<UInt64> = []
+    var translations: Set<Translation> = []
+    var ingressNetns: UInt32?
+
+    struct Translation: Hashable {
+        var entry: UInt64
+        var action: Action
+    }
+
+    /// A packet that is rewritten more often than this is in a loop.
+    private static let maximumTuples = 16
+
+    mutating func note(_ tuple: Tuple) {
+        guard !tuples.contains(tuple), tuples.count < Self.maximumTuples else { return }
+        tuples.append(tuple)
+    }
+
+    func contains(_ tuple: Tuple) -> Bool { tuples.contains(tuple) }
+
+    /// Whether a tuple may be this connection's after a rewrite that was not seen: one end is the same.
+    func sharesEnd(with tuple: Tuple) -> Bool {
+        tuples.contains {
+            $0.source == tuple.source || $0.destination == tuple.destination
+                || $0.source.address == tuple.source.address || $0.source.port == tuple.source.port
+                || $0.destination.address == tuple.destination.address
+        }
+    }
+}
+
+/// Where a packet was seen last.
+struct Sighting {
+    var time: UInt64
+    var kind: Kind
+    var stage: Stage?
+    var netns: UInt32
+    var interface: String?
+    /// Index of its step.
+    var step: Int
+}
+
+/// What one SYN led to.
+struct Attempt {
+    /// A place on the way; to come by it again means that the SYN was sent again.
+    struct Place: Hashable {
+        var hook: Hook
+        var netns: UInt32
+        var interface: UInt32
+        var tuple: Tuple
+    }
+
+    var places: Set<Place> = []
+    var firstSyn: Sighting?
+    var lastSyn: Sighting?
+    var delivered: Sighting?
+    /// The look-up's result; outer nil: no look-up was seen.
+    var lookup: (sighting: Sighting, found: BoundListener?)?
+    var request: Sighting?
+    /// The first sighting of a SYN-ACK says whether it was made on this machine.
+    var firstSynack: Sighting?
+    var lastSynack: Sighting?
+    var ack: Sighting?
+    /// An RST that this machine made.
+    var reset: Reset?
+    /// The first and last sightings of an RST packet from the server's side.
+    var firstRst: Sighting?
+    var lastRst: Sighting?
+    /// The first sighting of an RST packet from the client.
+    var clientRst: Sighting?
+    /// Steps of drops that no later sighting of the same kind of packet outlived.
+    var drop: Drop?
+    var conntrackInvalid = false
+    var untracked = false
+    var entry: ConntrackEntry?
+    /// A packet was past conntrack's hooks and had no entry.
+    var passedWithoutEntry = false
+
+    struct Reset {
+        var sighting: Sighting
+        var maker: ResetMaker
+        var hasSocket: Bool
+        var packet: Packet
+    }
+
+    struct Drop {
+        var sighting: Sighting
+        var role: PacketRole
+        var packet: Packet
+    }
+}
+
+/// Which ends of the connection say that it is established. Once said, it stays.
+struct Establishment {
+    var client: Sighting?
+    var server: Sighting?
+    /// The ACK that ends the handshake, seen leaving towards the server.
+    var forwarded: Sighting?
 }

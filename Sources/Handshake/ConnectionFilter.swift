@@ -66,23 +66,24 @@ public struct ConnectionFilter: Hashable, Sendable, Codable {
 
     public init() {}
 
-    /// Whether one view of a flow passes everything but interface and namespace.
-    func matches(_ tuple: Tuple) -> Bool {
-        func any<T>(_ wanted: [T], _ test: (T) -> Bool) -> Bool { wanted.isEmpty || wanted.contains(where: test) }
-        let source = tuple.source
-        let destination = tuple.destination
-        return (family == nil || family == tuple.family)
-            && any(sourcePorts) { $0.contains(source.port) }
-            && any(destinationPorts) { $0.contains(destination.port) }
-            && any(ports) { $0.contains(source.port) || $0.contains(destination.port) }
-            && any(sources) { $0.contains(source.address) }
-            && any(destinations) { $0.contains(destination.address) }
-            && any(addresses) { $0.contains(source.address) || $0.contains(destination.address) }
+    /// Whether a connection with these views, as dialled and as translated, passes all but interface
+    /// and namespace. Each kind may be held by either view.
+    func matches(_ views: [Tuple]) -> Bool {
+        func holds<T>(_ wanted: [T], _ test: (Tuple, T) -> Bool) -> Bool {
+            wanted.isEmpty || views.contains { view in wanted.contains { test(view, $0) } }
+        }
+        return (family == nil || views.contains { $0.family == family })
+            && holds(sourcePorts) { $1.contains($0.source.port) }
+            && holds(destinationPorts) { $1.contains($0.destination.port) }
+            && holds(ports) { $1.contains($0.source.port) || $1.contains($0.destination.port) }
+            && holds(sources) { $1.contains($0.source.address) }
+            && holds(destinations) { $1.contains($0.destination.address) }
+            && holds(addresses) { $1.contains($0.source.address) || $1.contains($0.destination.address) }
     }
 
-    /// Whether a connection is asked for, by either of its views.
+    /// Whether a connection is asked for.
     public func matches(_ connection: Connection) -> Bool {
-        guard matches(connection.dialled) || connection.translated.map(matches) ?? false else { return false }
+        guard matches(connection.trail.tuples) else { return false }
         guard !interfaces.isEmpty else { return true }
         return connection.steps.contains { $0.interface.map(interfaces.contains) ?? false }
     }

@@ -1,0 +1,191 @@
+// What is laid before the causes: one connection's evidence, and the facts that they ask for.
+
+/// How the latest attempt ended, as far as it was seen. Ordered: what proves more comes first.
+enum Ending {
+    case established(Sighting)
+    /// This machine made an RST, seen where it was made.
+    case reset(Attempt.Reset)
+    /// An RST left this machine and the hook that makes it was not seen.
+    case resetFromHere(Sighting)
+    /// An RST came in from outside of what is observed.
+    case resetFromElsewhere(Sighting)
+    case dropped(Attempt.Drop)
+    /// A SYN-ACK went out and nothing came back.
+    case answeredOnly(Sighting)
+    /// The SYN was passed on and nothing came back.
+    case passedOn(Sighting)
+    /// The SYN was last seen here.
+    case lost(Sighting)
+    case nothing
+}
+
+/// What makes two endings the same: the kind, and where.
+struct EndingKey: Hashable {
+    var kind: Int
+    var function: String?
+    var netns: UInt32
+}
+
+extension Ending {
+    func key(in connection: Connection) -> EndingKey {
+        func key(_ kind: Int, _ at: Sighting?) -> EndingKey {
+            let step = at.flatMap { connection.steps.indices.contains($0.step) ? connection.steps[$0.step] : nil }
+            return EndingKey(kind: kind, function: step?.function, netns: at?.netns ?? 0)
+        }
+        return switch self {
+        case .established(let at): key(0, at)
+        case .reset(let reset): key(1, reset.sighting)
+        case .resetFromHere(let at): key(2, at)
+        case .resetFromElsewhere(let at): key(3, at)
+        case .dropped(let drop): key(4, drop.sighting)
+        case .answeredOnly(let at): key(5, at)
+        case .passedOn(let at): key(6, at)
+        case .lost(let at): key(7, at)
+        case .nothing: key(8, nil)
+        }
+    }
+
+    /// Whether it differs from what the connection's verdict was drawn from, and is not merely the
+    /// lack of anything better.
+    func explainsMore(than connection: Connection) -> Bool {
+        switch self {
+        case .lost, .nothing: false
+        default: key(in: connection) != connection.concluded
+        }
+    }
+}
+
+extension Connection {
+    /// nil: nothing has ended yet.
+    var decisiveEnding: Ending? {
+        if let end = establishedBy { return .established(end) }
+        if let reset = attempt.reset { return .reset(reset) }
+        if let rst = attempt.firstRst {
+            return rst.stage == .egress ? .resetFromHere(rst) : .resetFromElsewhere(rst)
+        }
+        if let drop = attempt.drop { return .dropped(drop) }
+        return nil
+    }
+
+    /// How it stands when waiting is over.
+    var ending: Ending {
+        if let decisive = decisiveEnding { return decisive }
+        if let synack = attempt.lastSynack ?? attempt.firstSynack, attempt.ack == nil {
+            return synack.stage == .egress ? .answeredOnly(synack) : .lost(synack)
+        }
+        guard let syn = attempt.lastSyn else { return .nothing }
+        return syn.stage == .egress && attempt.ack == nil ? .passedOn(syn) : .lost(attempt.ack ?? syn)
+    }
+
+    /// The last end that has to say so: a server on this machine, else a client on it, else the
+    /// ACK on its way to the server.
+    private var establishedBy: Sighting? {
+        if let server = establishment.server { return server }
+        if isServerLocal { return nil }
+        return establishment.client ?? (attempt.firstSynack == nil ? nil : establishment.forwarded)
+    }
+
+    /// Whether the SYN-ACK was made on this machine: it was seen going out before it came in.
+    var isServerLocal: Bool {
+        attempt.request != nil || attempt.firstSynack.map { $0.kind == .transmit || $0.stage == .egress } ?? false
+    }
+}
+
+/// One connection at the moment of its verdict.
+final class Case {
+    let connection: Connection
+    let ending: Ending
+    /// Tracing ends: what stands is said, and what does not is said to be unknown.
+    let isFinal: Bool
+    /// When the verdict is given; CLOCK_MONOTONIC, nanoseconds.
+    let time: UInt64
+    private let facts: any Facts
+
+    init(_ connection: Connection, ending: Ending, isFinal: Bool, time: UInt64, facts: any Facts) {
+        self.connection = connection
+        self.ending = ending
+        self.isFinal = isFinal
+        self.time = time
+        self.facts = facts
+    }
+
+    // MARK: Evidence
+
+    /// A SYN that TCP answered with RST without having found a socket.
+    ///
+    /// Where the maker of the RST cannot be hooked, an RST that leaves and the SYN being freed for
+    /// want of a socket say the same.
+    var unheardSyn: Attempt.Reset? {
+        switch ending {
+        case .reset(let reset) where reset.maker == .tcp && !reset.hasSocket && reset.packet.flags.role == .syn:
+            return reset
+        case .resetFromHere(let rst):
+            guard let drop = connection.attempt.drop, drop.role == .syn, drop.sighting.netns == rst.netns,
+                step(drop.sighting)?.reason == "NO_SOCKET"
+            else { return nil }
+            return Attempt.Reset(sighting: drop.sighting, maker: .tcp, hasSocket: false, packet: drop.packet)
+        default:
+            return nil
+        }
+    }
+
+    /// Where the client's SYN really went, in the namespace that ended it.
+    var target: Endpoint {
+        unheardSyn?.packet.tuple.destination ?? connection.translated?.destination ?? connection.dialled.destination
+    }
+
+    func step(_ sighting: Sighting) -> Step? {
+        connection.steps.indices.contains(sighting.step) ? connection.steps[sighting.step] : nil
+    }
+
+    // MARK: Facts
+
+    /// Sockets that listen on the target's port in the namespace that looked for one; nil: could
+    /// not be asked.
+    lazy var listeners: [Listener]? = {
+        guard let reset = unheardSyn, reset.sighting.netns != 0 else { return nil }
+        return facts.listeners(port: reset.packet.tuple.destination.port, netns: reset.sighting.netns)?
+            .sorted { ($0.address, $0.inode) < ($1.address, $1.inode) }
+    }()
+
+    /// Those that would take a SYN to the target, but for the device that they are tied to.
+    var matchingListeners: [Listener] { (listeners ?? []).filter { $0.accepts(target.address) } }
+    var otherListeners: [Listener] { (listeners ?? []).filter { !$0.accepts(target.address) } }
+
+    // MARK: Words
+
+    /// `203.0.113.10:80`, and what it is translated to.
+    var destinationInWords: String {
+        target == connection.dialled.destination
+            ? "\(target)" : "\(target) (dialled as \(connection.dialled.destination))"
+    }
+
+    /// A command to run in the namespace where it ended: with its name as prefix if it has one.
+    func command(_ text: String, in netns: UInt32, named name: String?) -> String {
+        guard let name else { return text }
+        // A container's id is not a name that `ip netns` knows.
+        let isContainer = name.utf8.count == 12 && name.utf8.allSatisfy { isHexDigit($0) }
+        return isContainer ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)" : "ip netns exec \(name) \(text)"
+    }
+
+    private func isHexDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    }
+}
+
+extension Listener {
+    /// Whether a SYN to this address finds the socket (`compute_score` of inet_hashtables.c), its
+    /// device aside.
+    func accepts(_ destination: IPAddress) -> Bool {
+        if address.unmapped == destination.unmapped { return true }
+        guard address.isUnspecified else { return false }
+        return address.family == destination.unmapped.family
+            || (address.family == .v6 && isIPv6Only != true)
+    }
+
+    /// `nginx (pid 812)`, or what is known of it.
+    var owner: String {
+        guard let process else { return "a process that could not be found" }
+        return "\(process.name ?? "process") (pid \(process.pid))"
+    }
+}

@@ -1,0 +1,329 @@
+// The core: observations in, steps and verdicts out. Pure: time is what observations and
+// the caller say it is, facts come through one protocol, output goes to one sink.
+
+/// What may be set from outside. Times are in nanoseconds.
+public struct ExplainerOptions: Sendable, Codable, Hashable {
+    /// How long a handshake may stay without an answer.
+    public var unansweredAfter: UInt64 = 5_000_000_000
+    public var filter = ConnectionFilter()
+
+    public init() {}
+}
+
+/// Builds one timeline per connection and gives it a verdict as soon as its evidence stands.
+public final class Explainer {
+    /// Between the evidence and the verdict: the RST that was just made still goes out, is
+    /// translated back and reaches a client on this machine, and belongs to the timeline.
+    static let settleTime: UInt64 = 20_000_000
+    /// How long a finished connection is kept, for what still trickles in.
+    static let lingerAfterSuccess: UInt64 = 1_000_000_000
+    /// A client that was reset does not send its SYN again.
+    static let lingerAfterReset: UInt64 = 2_000_000_000
+    /// The longest pause between two SYNs of one attempt is 64 s (tcp_syn_retries up to 6).
+    static let lingerAfterFailure: UInt64 = 70_000_000_000
+    /// Connections kept at once. Beyond that the oldest goes, with the verdict that stands so
+    /// far, and is counted as a loss.
+    public static let maximumConnections = 16_384
+
+    public private(set) var totals = Totals()
+    /// Verdicts given, revisions included.
+    public private(set) var verdictsGiven = 0
+    /// Connections that had to go before their end.
+    public private(set) var evicted: UInt64 = 0
+
+    private let options: ExplainerOptions
+    private let facts: any Facts
+    private let sink: any Sink
+    private let names: Names
+    /// Told the numbers under which the kernel side need not follow any longer.
+    private let forget: (UInt32) -> Void
+    private var connections: [UInt32: [Connection]] = [:]
+    private var count = 0
+    /// In the order of their beginning, those that are gone included; kept ones start at `oldest`.
+    private var arrivals: [Connection] = []
+    private var oldest = 0
+    private var deadlines = DeadlineQueue()
+
+    public init(
+        options: ExplainerOptions, facts: any Facts, sink: any Sink, forget: @escaping (UInt32) -> Void = { _ in }
+    ) {
+        self.options = options
+        self.facts = facts
+        self.sink = sink
+        self.forget = forget
+        names = Names(facts: facts)
+    }
+
+    // MARK: In
+
+    /// Takes in one observation. They come in the order of their times.
+    public func observe(_ observation: Observation) {
+        totals.events += 1
+        advance(to: observation.time)
+        if let only = options.filter.netns, observation.netns != only { return }
+        guard let connection = connection(for: observation) else { return }
+        let before = connection.steps.count
+        connection.absorb(observation, names: names)
+        show(connection, from: before)
+        schedule(connection)
+    }
+
+    /// Lets time pass: gives the verdicts and ends the connections that are due.
+    public func advance(to time: UInt64) {
+        while let (connection, entry) = deadlines.popDue(by: time) {
+            guard let due = connection.due else { continue }
+            if due > entry {
+                deadlines.add(connection, at: due)
+                continue
+            }
+            connection.due = nil
+            decide(connection, at: due)
+        }
+        totals.time = max(totals.time, time)
+    }
+
+    /// When `advance` has something to do next; CLOCK_MONOTONIC, nanoseconds. nil: nothing.
+    public var nextDeadline: UInt64? { deadlines.next }
+
+    /// A kernel module came or went: code addresses mean something else.
+    public func forgetSymbols() { names.forgetSymbols() }
+
+    public func report(_ loss: Loss) {
+        totals.lost += loss.events
+        sink.loss(loss)
+    }
+
+    /// Tracing ends: every connection still in flight gets the verdict that stands so far.
+    public func finish(at time: UInt64) {
+        advance(to: time)
+        let open = connections.values.joined().filter { connection in
+            guard let verdict = connection.verdict else { return true }
+            return verdict.outcome != .success
+                && connection.decisiveEnding.map { $0.key(in: connection) != connection.concluded } ?? false
+        }
+        for connection in open.sorted(by: { ($0.startTime, $0.id) < ($1.startTime, $1.id) }) {
+            conclude(connection, at: time, isFinal: true)
+        }
+        totals.time = time
+        sink.stop(totals)
+    }
+
+    // MARK: Which connection
+
+    /// The connection that an observation belongs to. The ISN leads there, and tuples confirm:
+    /// 32 bits can be the same by chance, addresses then tell apart. A SYN may begin a new one.
+    private func connection(for o: Observation) -> Connection? {
+        let candidates = connections[o.isn] ?? []
+        let views = o.clientViews
+        if views.isEmpty {
+            if candidates.count == 1 { return candidates[0] }
+        } else {
+            if let known = candidates.last(where: { c in views.contains { c.trail.contains($0) } }) { return known }
+            if let near = candidates.last(where: { c in views.contains { c.trail.sharesEnd(with: $0) } }) { return near }
+        }
+        guard o.packet?.flags.role == .syn, o.packet?.flags.isEmpty == false, let dialled = o.dialled else {
+            return nil
+        }
+        makeRoom(at: o.time)
+        let connection = Connection(isn: o.isn, dialled: dialled, startTime: o.time)
+        connection.trail.note(dialled)
+        connections[o.isn, default: []].append(connection)
+        arrivals.append(connection)
+        count += 1
+        return connection
+    }
+
+    /// Evicts in the order of arrival, so that a flood costs no search.
+    private func makeRoom(at time: UInt64) {
+        while count >= Self.maximumConnections, oldest < arrivals.count {
+            let connection = arrivals[oldest]
+            oldest += 1
+            guard !connection.isGone else { continue }
+            if connection.verdict == nil {
+                conclude(connection, at: time, isFinal: true)
+                evicted += 1
+            }
+            remove(connection)
+        }
+        if oldest > Self.maximumConnections {
+            arrivals.removeFirst(oldest)
+            oldest = 0
+        }
+    }
+
+    private func remove(_ connection: Connection) {
+        connection.due = nil
+        connection.isGone = true
+        for number in connection.followedNumbers { forget(number) }
+        connections[connection.isn]?.removeAll { $0 === connection }
+        if connections[connection.isn]?.isEmpty == true { connections[connection.isn] = nil }
+        count -= 1
+    }
+
+    // MARK: Showing
+
+    /// Hands new steps to the sink, or all of them once the connection turns out to be asked for.
+    private func show(_ connection: Connection, from first: Int) {
+        guard connection.steps.count > first else { return }
+        var first = first
+        if !connection.isShown {
+            guard options.filter.matches(connection) else { return }
+            connection.isShown = true
+            first = 0
+        }
+        for index in first..<connection.steps.count { sink.step(connection.steps[index], of: connection) }
+    }
+
+    // MARK: Deciding
+
+    private func schedule(_ connection: Connection) {
+        let last = connection.lastTime
+        let wanted: UInt64
+        if connection.verdict?.outcome == .success {
+            wanted = connection.due ?? last &+ Self.lingerAfterSuccess
+        } else if let key = connection.decisiveEnding?.key(in: connection) {
+            wanted = last &+ (key == connection.concluded ? linger(connection) : Self.settleTime)
+        } else if connection.verdict == nil {
+            wanted = connection.startTime &+ options.unansweredAfter
+        } else {
+            // A SYN sent again after a verdict: it may go unanswered in another way.
+            wanted = (connection.attempt.firstSyn?.time ?? last) &+ options.unansweredAfter
+        }
+        setDue(connection, wanted)
+    }
+
+    /// An entry of the queue that comes up too early is put back; one too late would be missed.
+    private func setDue(_ connection: Connection, _ time: UInt64) {
+        guard connection.due != time else { return }
+        let needsEntry = connection.due.map { time < $0 } ?? true
+        connection.due = time
+        if needsEntry { deadlines.add(connection, at: time) }
+    }
+
+    private func linger(_ connection: Connection) -> UInt64 {
+        if connection.verdict?.outcome == .success { return Self.lingerAfterSuccess }
+        return connection.attempt.firstRst != nil || connection.attempt.reset != nil
+            ? Self.lingerAfterReset : Self.lingerAfterFailure
+    }
+
+    private func decide(_ connection: Connection, at time: UInt64) {
+        let ending = connection.ending
+        if connection.verdict == nil || (connection.verdict?.outcome != .success && ending.explainsMore(than: connection))
+        {
+            conclude(connection, at: time, isFinal: false)
+            setDue(connection, max(time, connection.lastTime) &+ linger(connection))
+        } else if time >= connection.lastTime &+ linger(connection) {
+            remove(connection)
+        } else {
+            setDue(connection, connection.lastTime &+ linger(connection))
+        }
+    }
+
+    private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool) {
+        let ending = connection.ending
+        var verdict = judge(connection, ending, at: time, isFinal: isFinal)
+        connection.concluded = ending.key(in: connection)
+        if let earlier = connection.verdict {
+            verdict.isRevised = true
+            if connection.isShown { totals.verdicts[earlier.code, default: 1] -= 1 }
+        }
+        connection.verdict = verdict
+        guard connection.isShown else { return }
+        totals.verdicts[verdict.code, default: 0] += 1
+        verdictsGiven += 1
+        sink.verdict(verdict, of: connection)
+    }
+
+    private func judge(_ connection: Connection, _ ending: Ending, at time: UInt64, isFinal: Bool) -> Verdict {
+        let evidence = Case(connection, ending: ending, isFinal: isFinal, time: time, facts: facts)
+        let cause = Cause.all.first { $0.applies(evidence) } ?? Cause.unexplained
+        return Verdict(cause, evidence)
+    }
+}
+
+extension Verdict {
+    init(_ cause: Cause, _ c: Case) {
+        let place = cause.place(c)
+        let step = place.flatMap(c.step)
+        self.init(
+            code: cause.code, outcome: cause.code == .unexplained && c.isFinal ? .unknown : cause.outcome,
+            sentence: cause.sentence(c), advice: cause.advice(c), evidence: cause.evidence(c),
+            checklist: Checklist(c, code: cause.code), stage: step?.stage, function: step?.function,
+            reason: step?.reason ?? c.reasonOfDropAfterReset, netns: step?.netns ?? 0, netnsName: step?.netnsName,
+            rule: step?.rule, process: cause.process(c), time: c.time,
+            duration: (c.connection.steps.last?.time ?? c.connection.startTime) - c.connection.startTime,
+            isRevised: false)
+    }
+}
+
+extension Case {
+    /// Before 6.10 a reset has no reason, but the SYN that it answers is freed with one.
+    var reasonOfDropAfterReset: String? {
+        guard case .reset = ending, let drop = connection.attempt.drop, drop.role == .syn else { return nil }
+        return step(drop.sighting)?.reason
+    }
+}
+
+extension Checklist {
+    init(_ c: Case, code: VerdictCode) {
+        let attempt = c.connection.attempt
+        let arrived = c.connection.steps.contains { step in
+            step.packet?.flags.role == .syn && (step.stage == .ingress || step.action == .deliver)
+        }
+        let answered: Answer? =
+            if attempt.reset != nil || attempt.firstRst != nil {
+                .rst
+            } else if attempt.firstSynack != nil {
+                .synack
+            } else if code == .unexplained && c.isFinal {
+                nil
+            } else {
+                Answer.none
+            }
+        let conntrack: Conntrack? =
+            if attempt.conntrackInvalid {
+                .invalid
+            } else if attempt.entry != nil || !c.connection.trail.trackedEntries.isEmpty {
+                code == .established ? .established : .new
+            } else if attempt.untracked {
+                .untracked
+            } else if attempt.passedWithoutEntry {
+                Conntrack.none
+            } else {
+                nil
+            }
+        let listener: Bool? =
+            if attempt.request != nil || c.connection.establishment.server != nil || attempt.lookup?.found != nil
+                || c.connection.isServerLocal
+            {
+                true
+            } else if c.unheardSyn != nil || attempt.lookup != nil {
+                false
+            } else {
+                nil
+            }
+        self.init(
+            synArrived: arrived ? true : nil, answer: answered, conntrack: conntrack, listenerMatches: listener)
+    }
+}
+
+extension Observation {
+    /// How the flow looks in this observation, in the client's direction. An RST may run either way.
+    var clientViews: [Tuple] {
+        var views: [Tuple] = []
+        if let entry = conntrack { views = [entry.original, entry.translated] }
+        guard let packet, kind != .socketState || packet.tuple.source.port != 0 else { return views }
+        switch packet.flags.role {
+        case .syn: views.append(packet.tuple)
+        case .synack: views.append(packet.tuple.reversed)
+        case .ack, .rst: views += [packet.tuple, packet.tuple.reversed]
+        }
+        return views
+    }
+
+    /// What the client dialled, as far as this first sight of a SYN tells.
+    var dialled: Tuple? {
+        if let entry = conntrack, !entry.isReplyDirection { return entry.original }
+        return packet?.tuple
+    }
+}
