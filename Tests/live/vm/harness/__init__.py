@@ -1,0 +1,1 @@
+"""The parts of Tests/live/vm/vm: kernels (the cache), initramfs, machine, tools."""

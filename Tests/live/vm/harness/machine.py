@@ -1,0 +1,292 @@
+"""One virtual machine: starts it, carries its output, ends it.
+
+The root file system comes from this machine through virtiofsd. There is no
+network device. Everything that is started here is ended here, by its pid.
+"""
+
+import ctypes
+import os
+import resource
+import secrets
+import selectors
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import initramfs
+from .tools import EXIT_TIMEOUT, VMError, find
+
+MEMORY = "2G"
+# Emulated on a busy machine it takes longer than the usual few seconds.
+BOOT_LIMIT = 180
+
+SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"]
+
+# panic=-1 and qemu's -no-reboot end the machine at once; an oops counts as
+# a panic, since what runs after one proves nothing.
+KERNEL_LINE = "console=ttyS0 panic=-1 oops=panic"
+
+
+class Machine:
+    """Use it in a `with`: leaving the block ends it, whatever happened."""
+
+    def __init__(self, kernel, mode, out=None):
+        self.kernel = kernel
+        self.mode = mode
+        self.out = out
+        self.end_mark = f"nattrace-vm-end-{secrets.token_hex(16)}-"
+        self.children = []
+        self.booted = False
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            raise VMError("virtiofsd shares the root file system as root only: run this as root")
+        # Not in TMPDIR: a socket's path may not be long.
+        self.directory = Path(tempfile.mkdtemp(prefix="nattrace-vm-", dir="/tmp"))
+        self.console = self.directory / "console.log"
+        self.console.touch()
+        return self
+
+    def __exit__(self, *_):
+        for child in reversed(self.children):
+            child.kill()
+            child.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self, command, size=(24, 80)):
+        """Boot; `command` is a list of words, `size` that of the terminal."""
+        qemu = find("qemu-system-x86_64")
+        archive = self.directory / "initramfs"
+        initramfs.write(archive, self.kernel, {
+            "settings": self.settings(size),
+            "command": "exec " + shlex.join(self.in_environment(command)) + "\n",
+        })
+        arguments = [
+            qemu, "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
+            "-no-reboot", "-rtc", "base=utc",
+            # The first that works here.
+            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+            # virtiofsd reads and writes the guest's memory.
+            "-m", MEMORY, "-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on",
+            "-machine", "pc,memory-backend=memory",
+            "-kernel", str(self.kernel.image), "-initrd", str(archive), "-append", KERNEL_LINE,
+            "-serial", f"file:{self.console}",
+            "-device", "virtio-serial-pci",
+        ]
+        arguments += self.share("root", "/")
+        if self.out:
+            arguments += self.share("out", self.out)
+        ports = {}
+        ends = []
+        for number, name in enumerate(["terminal", "control", "stdout", "stderr"]):
+            ports[name], end = socket.socketpair()
+            ends.append(end)
+            kind = "virtserialport" if number else "virtconsole"
+            arguments += ["-chardev", f"socket,id={name},fd={end.fileno()}",
+                          "-device", f"{kind},chardev={name},nr={number}"]
+        self.spawn(arguments, [end.fileno() for end in ends])
+        for end in ends:
+            # Only qemu has it now, so that its end is the stream's end.
+            end.close()
+        self.ports = ports
+
+    def share(self, tag, directory):
+        """Start a virtiofsd for a directory; qemu's arguments to attach it."""
+        path = self.directory / f"{tag}.socket"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen(1)
+            # chroot, since a container may not make the namespaces that the
+            # other sandbox wants. The limit of open files is set in spawn.
+            self.spawn([find("virtiofsd"), f"--fd={listener.fileno()}", "--rlimit-nofile=0",
+                        "-o", f"source={directory}", "-o", "sandbox=chroot",
+                        "-o", "cache=auto"], [listener.fileno()])
+        return ["-chardev", f"socket,id={tag},path={path}",
+                "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag},queue-size=1024"]
+
+    def spawn(self, arguments, descriptors):
+        with open(self.directory / "programs.log", "a") as log:
+            self.children.append(subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=descriptors, preexec_fn=in_child))
+
+    def settings(self, size):
+        name = "nattrace-" + self.kernel.name.replace(".", "-")
+        values = {"kernel": self.kernel.release, "modules": self.kernel.modules, "name": name,
+                  "mode": self.mode, "end": self.end_mark, "out": self.out or "",
+                  "rows": size[0], "columns": size[1]}
+        return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in values.items())
+
+    def in_environment(self, command):
+        """The command with the caller's directory and what it may know."""
+        path = os.environ.get("PATH", "").split(":")
+        path += [directory for directory in SBIN if directory not in path]
+        variables = {
+            "PATH": ":".join(directory for directory in path if directory),
+            "HOME": os.environ.get("HOME", "/root"),
+            "TERM": os.environ.get("TERM", "dumb"),
+            "LANG": "C.UTF-8",
+        }
+        for name, value in os.environ.items():
+            if name.startswith("NATTRACE_") or name == "CI":
+                variables[name] = value
+        return ["/usr/bin/env", "-i", "-C", os.getcwd(),
+                *(f"{name}={value}" for name, value in variables.items()), *command]
+
+    # Carrying the output
+
+    def run(self, timeout):
+        """Carry output until the command has ended; its exit status."""
+        streams = {
+            self.ports["stdout"]: Stream(1, self.end_mark),
+            self.ports["stderr"]: Stream(2, self.end_mark),
+        }
+        with Deadline(BOOT_LIMIT, self.not_booted) as deadline, \
+                selectors.DefaultSelector() as waiting:
+            for port in [self.ports["control"], *streams]:
+                waiting.register(port, selectors.EVENT_READ)
+            while True:
+                for key, _ in waiting.select():
+                    data = receive(key.fileobj)
+                    if not data:
+                        raise self.ended_early()
+                    if key.fileobj in streams:
+                        streams[key.fileobj].feed(data)
+                    elif not self.booted:
+                        self.booted = True
+                        deadline.set(timeout, lambda: VMError(
+                            f"the command was still running after {timeout:g} s",
+                            EXIT_TIMEOUT, self.log()))
+                if all(stream.status is not None for stream in streams.values()):
+                    return streams[self.ports["stdout"]].status
+
+    def interact(self, terminal):
+        """Carry an interactive shell's terminal until it ends; its exit status."""
+        with Deadline(BOOT_LIMIT, self.not_booted) as deadline, \
+                selectors.DefaultSelector() as waiting:
+            for source in [self.ports["control"], self.ports["terminal"], terminal.keyboard]:
+                waiting.register(source, selectors.EVENT_READ)
+            terminal.when_resized = lambda rows, columns: self.ports["control"].sendall(
+                f"{rows} {columns}\n".encode())
+            while True:
+                for key, _ in waiting.select():
+                    if key.fileobj is terminal.keyboard:
+                        self.ports["terminal"].sendall(terminal.read())
+                        continue
+                    data = receive(key.fileobj)
+                    if not data:
+                        raise self.ended_early()
+                    if key.fileobj is self.ports["terminal"]:
+                        write(1, data)
+                    elif data.startswith(b"exit"):
+                        return int(data.split()[1])
+                    else:
+                        self.booted = True
+                        deadline.clear()
+
+    # What to say when it went wrong
+
+    def not_booted(self):
+        return VMError(f"the kernel {self.kernel.release} did not get as far as the command "
+                       f"within {BOOT_LIMIT} s", log=self.log())
+
+    def ended_early(self):
+        when = "while the command ran" if self.booted else "before the command was started"
+        what = "panicked" if "Kernel panic" in self.console_text() else "ended"
+        return VMError(f"the kernel {self.kernel.release} {what} {when}", log=self.log())
+
+    def console_text(self):
+        return self.console.read_text(errors="replace").replace("\r", "")
+
+    def log(self):
+        """What the kernel said, and after it what qemu and virtiofsd said."""
+        programs = (self.directory / "programs.log").read_text(errors="replace")
+        return self.console_text() + programs
+
+
+class Stream:
+    """Passes on one of the guest's output streams, up to the end mark."""
+
+    def __init__(self, descriptor, end_mark):
+        self.descriptor = descriptor
+        self.mark = end_mark.encode()
+        self.held = b""
+        self.status = None
+
+    def feed(self, data):
+        if self.status is not None:
+            return
+        data = self.held + data
+        at = data.find(self.mark)
+        if at < 0:
+            at = len(data) - self.beginning_at_end(data)
+        elif b"\n" in data[at:]:
+            self.status = int(data[at + len(self.mark):].split(b"\n")[0])
+        write(self.descriptor, data[:at])
+        self.held = data[at:]
+
+    def beginning_at_end(self, data):
+        """How many bytes at the end may be the beginning of the mark."""
+        for length in range(min(len(self.mark) - 1, len(data)), 0, -1):
+            if data.endswith(self.mark[:length]):
+                return length
+        return 0
+
+
+class Deadline:
+    """Raises an error when time is up, also out of a write that blocks."""
+
+    def __init__(self, seconds, error):
+        self.set(seconds, error)
+
+    def set(self, seconds, error):
+        def expired(*_):
+            raise error()
+        signal.signal(signal.SIGALRM, expired)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def clear(self):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.clear()
+
+
+def receive(port):
+    try:
+        return port.recv(1 << 16)
+    except ConnectionResetError:
+        return b""
+
+
+def write(descriptor, data):
+    data = memoryview(data)
+    while data:
+        try:
+            data = data[os.write(descriptor, data):]
+        except BlockingIOError:
+            # The caller's pipe may be set so; wait for room.
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(descriptor, selectors.EVENT_WRITE)
+                waiting.select()
+
+
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def in_child():
+    """Before a program starts: end it even if this process is killed."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Ctrl-C is for this process, which then ends the others.
+    os.setpgid(0, 0)
+    # virtiofsd holds a file open for everything that the guest remembers.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
