@@ -21,10 +21,13 @@ from . import initramfs
 from .tools import EXIT_TIMEOUT, VMError, find
 
 MEMORY = "2G"
-# Emulated on a busy machine it takes longer than the usual few seconds.
-BOOT_LIMIT = 180
+# How to run the guest's code, the best first, and how many seconds it may take
+# to boot: emulated on a busy machine it is longer than the usual few. Whether
+# /dev/kvm works shows only when it is used: nested, qemu may die or hang on it.
+ACCELERATIONS = [("kvm", 30), ("tcg,thread=multi", 180)]
 
-SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"]
+SYSTEM_PATH = ["/usr/local/sbin", "/usr/sbin", "/sbin",
+               "/usr/local/bin", "/usr/bin", "/bin"]
 
 # panic=-1 and qemu's -no-reboot end the machine at once; an oops counts as
 # a panic, since what runs after one proves nothing.
@@ -52,24 +55,38 @@ class Machine:
         return self
 
     def __exit__(self, *_):
-        for child in reversed(self.children):
+        self.end()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def end(self):
+        while self.children:
+            child = self.children.pop()
             child.kill()
             child.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self, command, size=(24, 80)):
         """Boot; `command` is a list of words, `size` that of the terminal."""
-        qemu = find("qemu-system-x86_64")
         archive = self.directory / "initramfs"
         initramfs.write(archive, self.kernel, {
             "settings": self.settings(size),
             "command": "exec " + shlex.join(self.in_environment(command)) + "\n",
         })
+        usable = [way for way in ACCELERATIONS
+                  if way[0] != "kvm" or os.access("/dev/kvm", os.R_OK | os.W_OK)]
+        for acceleration, limit in usable:
+            self.end()
+            self.launch(acceleration, archive)
+            try:
+                return self.wait_for_boot(limit)
+            except VMError as error:
+                failure = error
+        raise failure
+
+    def launch(self, acceleration, archive):
         arguments = [
-            qemu, "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
+            find("qemu-system-x86_64"), "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
             "-no-reboot", "-rtc", "base=utc",
-            # The first that works here.
-            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+            "-accel", acceleration, "-cpu", "max", "-smp", "2",
             # virtiofsd reads and writes the guest's memory.
             "-m", MEMORY, "-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on",
             "-machine", "pc,memory-backend=memory",
@@ -77,9 +94,11 @@ class Machine:
             "-serial", f"file:{self.console}",
             "-device", "virtio-serial-pci",
         ]
-        arguments += self.share("root", "/")
+        # In a shell one wants to see what is rebuilt outside; asking for
+        # changes costs a run half of its speed.
+        arguments += self.share("root", "/", "auto" if self.mode == "shell" else "always")
         if self.out:
-            arguments += self.share("out", self.out)
+            arguments += self.share("out", self.out, "auto")
         ports = {}
         ends = []
         for number, name in enumerate(["terminal", "control", "stdout", "stderr"]):
@@ -94,9 +113,18 @@ class Machine:
             end.close()
         self.ports = ports
 
-    def share(self, tag, directory):
+    def wait_for_boot(self, limit):
+        late = VMError(f"the kernel {self.kernel.release} did not get as far as the command "
+                       f"within {limit} s")
+        with Deadline(limit, late, self):
+            if not receive(self.ports["control"]):
+                raise self.ended_early()
+        self.booted = True
+
+    def share(self, tag, directory, cache):
         """Start a virtiofsd for a directory; qemu's arguments to attach it."""
         path = self.directory / f"{tag}.socket"
+        path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen(1)
@@ -104,7 +132,7 @@ class Machine:
             # other sandbox wants. The limit of open files is set in spawn.
             self.spawn([find("virtiofsd"), f"--fd={listener.fileno()}", "--rlimit-nofile=0",
                         "-o", f"source={directory}", "-o", "sandbox=chroot",
-                        "-o", "cache=auto"], [listener.fileno()])
+                        "-o", f"cache={cache}"], [listener.fileno()])
         return ["-chardev", f"socket,id={tag},path={path}",
                 "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag},queue-size=1024"]
 
@@ -123,10 +151,12 @@ class Machine:
 
     def in_environment(self, command):
         """The command with the caller's directory and what it may know."""
-        path = os.environ.get("PATH", "").split(":")
-        path += [directory for directory in SBIN if directory not in path]
+        # The system's directories first: wrappers such as pyenv's take half
+        # a minute under emulation.
+        path = SYSTEM_PATH + [directory for directory in os.environ.get("PATH", "").split(":")
+                              if directory and directory not in SYSTEM_PATH]
         variables = {
-            "PATH": ":".join(directory for directory in path if directory),
+            "PATH": ":".join(path),
             "HOME": os.environ.get("HOME", "/root"),
             "TERM": os.environ.get("TERM", "dumb"),
             "LANG": "C.UTF-8",
@@ -145,54 +175,44 @@ class Machine:
             self.ports["stdout"]: Stream(1, self.end_mark),
             self.ports["stderr"]: Stream(2, self.end_mark),
         }
-        with Deadline(BOOT_LIMIT, self.not_booted) as deadline, \
-                selectors.DefaultSelector() as waiting:
-            for port in [self.ports["control"], *streams]:
+        late = VMError(f"the command was still running after {timeout:g} s", EXIT_TIMEOUT)
+        with Deadline(timeout, late, self), selectors.DefaultSelector() as waiting:
+            for port in streams:
                 waiting.register(port, selectors.EVENT_READ)
-            while True:
+            while any(stream.status is None for stream in streams.values()):
                 for key, _ in waiting.select():
                     data = receive(key.fileobj)
                     if not data:
                         raise self.ended_early()
-                    if key.fileobj in streams:
-                        streams[key.fileobj].feed(data)
-                    elif not self.booted:
-                        self.booted = True
-                        deadline.set(timeout, lambda: VMError(
-                            f"the command was still running after {timeout:g} s",
-                            EXIT_TIMEOUT, self.log()))
-                if all(stream.status is not None for stream in streams.values()):
-                    return streams[self.ports["stdout"]].status
+                    streams[key.fileobj].feed(data)
+        return streams[self.ports["stdout"]].status
 
     def interact(self, terminal):
         """Carry an interactive shell's terminal until it ends; its exit status."""
-        with Deadline(BOOT_LIMIT, self.not_booted) as deadline, \
-                selectors.DefaultSelector() as waiting:
+        terminal.when_resized = lambda rows, columns: self.send(
+            "control", f"{rows} {columns}\n".encode())
+        with selectors.DefaultSelector() as waiting:
             for source in [self.ports["control"], self.ports["terminal"], terminal.keyboard]:
                 waiting.register(source, selectors.EVENT_READ)
-            terminal.when_resized = lambda rows, columns: self.ports["control"].sendall(
-                f"{rows} {columns}\n".encode())
             while True:
                 for key, _ in waiting.select():
                     if key.fileobj is terminal.keyboard:
-                        self.ports["terminal"].sendall(terminal.read())
+                        self.send("terminal", terminal.read())
                         continue
                     data = receive(key.fileobj)
                     if not data:
                         raise self.ended_early()
-                    if key.fileobj is self.ports["terminal"]:
-                        write(1, data)
-                    elif data.startswith(b"exit"):
+                    if key.fileobj is self.ports["control"]:
                         return int(data.split()[1])
-                    else:
-                        self.booted = True
-                        deadline.clear()
+                    write(1, data)
+
+    def send(self, port, data):
+        try:
+            self.ports[port].sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self.ended_early()
 
     # What to say when it went wrong
-
-    def not_booted(self):
-        return VMError(f"the kernel {self.kernel.release} did not get as far as the command "
-                       f"within {BOOT_LIMIT} s", log=self.log())
 
     def ended_early(self):
         when = "while the command ran" if self.booted else "before the command was started"
@@ -240,23 +260,21 @@ class Stream:
 class Deadline:
     """Raises an error when time is up, also out of a write that blocks."""
 
-    def __init__(self, seconds, error):
-        self.set(seconds, error)
-
-    def set(self, seconds, error):
-        def expired(*_):
-            raise error()
-        signal.signal(signal.SIGALRM, expired)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-    def clear(self):
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    def __init__(self, seconds, error, machine):
+        self.seconds = seconds
+        self.error = error
+        self.machine = machine
 
     def __enter__(self):
-        return self
+        signal.signal(signal.SIGALRM, self.expired)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def __exit__(self, *_):
-        self.clear()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def expired(self, *_):
+        self.error.log = self.machine.log()
+        raise self.error
 
 
 def receive(port):
