@@ -33,8 +33,8 @@ KERNELS = {
     "7.2": ("sid", None),
 }
 
-# Some packages of a kernel hold nothing that is needed to boot it.
-PARTS = re.compile(r"linux-(image|binary|modules)-\d\S*")
+# The packages that a kernel may be split into, as others depend on them.
+PARTS = re.compile(r"linux-(image|binary|modules|base)-\d\S*")
 
 # A mirror that stalls must not hold up a test run for ever.
 STEP_LIMIT = 900
@@ -134,7 +134,8 @@ def arrange(unpacked, target):
     Debian moved things over the years: /lib or /usr/lib, and the image in
     /boot or among the modules.
     """
-    modules = one_of(unpacked, ["lib/modules/*/kernel", "usr/lib/modules/*/kernel"]).parent
+    modules = one_of(unpacked, ["lib/modules/*/modules.builtin",
+                                "usr/lib/modules/*/modules.builtin"]).parent
     image = one_of(unpacked, ["boot/vmlinuz-*", "lib/modules/*/vmlinuz",
                               "usr/lib/modules/*/vmlinuz"])
     (target / "lib" / "modules").mkdir(parents=True)

@@ -6,6 +6,7 @@ network device. Everything that is started here is ended here, by its pid.
 
 import ctypes
 import os
+import re
 import resource
 import secrets
 import selectors
@@ -52,6 +53,7 @@ class Machine:
         self.directory = Path(tempfile.mkdtemp(prefix="nattrace-vm-", dir="/tmp"))
         self.console = self.directory / "console.log"
         self.console.touch()
+        self.programs = self.directory / "programs.log"
         return self
 
     def __exit__(self, *_):
@@ -75,6 +77,7 @@ class Machine:
                   if way[0] != "kvm" or os.access("/dev/kvm", os.R_OK | os.W_OK)]
         for acceleration, limit in usable:
             self.end()
+            self.programs.write_text("")
             self.launch(acceleration, archive)
             try:
                 return self.wait_for_boot(limit)
@@ -132,12 +135,12 @@ class Machine:
             # other sandbox wants. The limit of open files is set in spawn.
             self.spawn([find("virtiofsd"), f"--fd={listener.fileno()}", "--rlimit-nofile=0",
                         "-o", f"source={directory}", "-o", "sandbox=chroot",
-                        "-o", f"cache={cache}"], [listener.fileno()])
+                        "-o", f"cache={cache}", "-o", "log_level=err"], [listener.fileno()])
         return ["-chardev", f"socket,id={tag},path={path}",
                 "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag},queue-size=1024"]
 
     def spawn(self, arguments, descriptors):
-        with open(self.directory / "programs.log", "a") as log:
+        with open(self.programs, "a") as log:
             self.children.append(subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=descriptors, preexec_fn=in_child))
@@ -216,16 +219,17 @@ class Machine:
 
     def ended_early(self):
         when = "while the command ran" if self.booted else "before the command was started"
-        what = "panicked" if "Kernel panic" in self.console_text() else "ended"
-        return VMError(f"the kernel {self.kernel.release} {what} {when}", log=self.log())
+        # The first complaint is the cause, and may be far above the end.
+        cause = re.search(r"(BUG: |Oops: |Kernel panic).*", self.console_text())
+        what = f"panicked {when}: {cause.group(0)}" if cause else f"ended {when}"
+        return VMError(f"the kernel {self.kernel.release} {what}", log=self.log())
 
     def console_text(self):
         return self.console.read_text(errors="replace").replace("\r", "")
 
     def log(self):
         """What the kernel said, and after it what qemu and virtiofsd said."""
-        programs = (self.directory / "programs.log").read_text(errors="replace")
-        return self.console_text() + programs
+        return self.console_text() + self.programs.read_text(errors="replace")
 
 
 class Stream:
