@@ -1,0 +1,12 @@
+"""The live test framework: makes namespaces, rules and sockets, lets clients dial, runs nattrace on it, checks.
+
+Which file does what:
+  scenario.py    what a scenario can say (the vocabulary), and the register of all scenarios
+  topology.py    namespaces, links, addresses        children.py   processes inside namespaces
+  rules.py       NAT and filter rules, per dialect   sockets.py    listeners        client.py  dials
+  program.py     runs nattrace and reads its lines   replay.py     the recording must tell the same
+  invariants.py  what holds for every run            expect.py     what one scenario expects
+  lines.py       reading JSON lines                  features.py   what this kernel can do
+  pace.py        how long to wait                    runner.py     one scenario from start to clean-up
+  commandline.py the options of `run`                leftovers.py  what a process holds in the BPF subsystem
+"""

@@ -1,0 +1,191 @@
+"""Runs live scenarios: real namespaces, rules and sockets, with nattrace watching.
+
+Each scenario is named subject/family/dialect; a pattern selects all names that it is a part of, or matches (with *).
+The last line is `N passed, N failed`. The exit status is 0 if none failed and at least one ran.
+"""
+
+import argparse
+import fnmatch
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+
+from . import runner, topology
+from .features import Features
+from .pace import Pace
+from .scenario import SCENARIOS
+
+VM = os.path.join(runner.ROOT, "Tests", "live", "vm", "vm")
+VM_TIMEOUT = 3600
+
+
+class Stopped(BaseException):
+    """A signal asked the run to end; everything is cleaned up on the way out."""
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="Tests/live/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="which scenarios (default: all)")
+    parser.add_argument("--list", action="store_true", help="name the scenarios, run none")
+    parser.add_argument("--program", default=os.path.join(runner.ROOT, ".build", "release", "nattrace"),
+                        help="the program under test (default: .build/release/nattrace)")
+    parser.add_argument("--client-only", action="store_true",
+                        help="without the program: only the topologies and what the clients see")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="scenarios at a time (default: 1)")
+    parser.add_argument("--keep", action="store_true",
+                        help="leave namespaces and listeners for a look, and say how to remove them")
+    parser.add_argument("--verbose", action="store_true", help="say what happens, and show more on failure")
+    parser.add_argument("--slow", type=float, metavar="FACTOR",
+                        help="how much slower than a real machine this one is (default: measured)")
+    parser.add_argument("--save-recordings", metavar="DIR", help="keep the recordings, named SCENARIO-KERNEL.ntrace")
+    parser.add_argument("--kernel", metavar="RELEASE", help="run in a virtual machine with that kernel (6.1, 6.12)")
+    parser.add_argument("--timeout", type=int, default=VM_TIMEOUT, metavar="S",
+                        help=f"for the virtual machine (default: {VM_TIMEOUT})")
+    parser.add_argument("--in-vm", action="store_true", help=argparse.SUPPRESS)
+    settings = parser.parse_args(arguments)
+    if settings.jobs < 1:
+        parser.error("--jobs wants a number from 1")
+    return settings
+
+
+def load():
+    """Imports every file of scenarios/, which registers its scenarios."""
+    import scenarios
+    for module in sorted(module.name for module in pkgutil.iter_modules(scenarios.__path__)):
+        importlib.import_module(f"scenarios.{module}")
+
+
+def select(patterns):
+    def chosen(name):
+        return not patterns or any(pattern in name or fnmatch.fnmatch(name, pattern) for pattern in patterns)
+    return [item for item in SCENARIOS if chosen(item.name)]
+
+
+def main(arguments):
+    settings = parse(arguments)
+    if settings.kernel:
+        return run_in_vm(settings)
+    load()
+    selected = select(settings.patterns)
+    if settings.list:
+        for item in selected:
+            print(item.name)
+        return 0
+    if not selected:
+        print("no scenario has such a name; --list names them", file=sys.stderr)
+        return 64
+    if os.geteuid():
+        print("the live tests make network namespaces: run them as root", file=sys.stderr)
+        return 77
+    settings.program = os.path.abspath(settings.program)
+    if not settings.client_only and not os.access(settings.program, os.X_OK):
+        print(f"no program at {settings.program}: build it, name it with --program, or try --client-only",
+              file=sys.stderr)
+        return 66
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    settings.pace = Pace(settings.slow)
+    if settings.verbose:
+        print(f"kernel {os.uname().release}, time-outs times {settings.pace.slow:.1f}", file=sys.stderr)
+    try:
+        passed, failed = run_all(selected, settings)
+    except Stopped as signalled:
+        print(f"ended by signal {signalled.args[0]}", file=sys.stderr)
+        return 128 + signalled.args[0]
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+def stop(number, _):
+    signal.signal(number, signal.SIG_IGN)  # one is enough: the clean-up must not be interrupted
+    raise Stopped(number)
+
+
+def run_all(selected, settings):
+    if settings.jobs > 1:
+        return run_parallel(selected, settings)
+    return run_some(list(enumerate(selected)), settings)
+
+
+def run_some(numbered, settings):
+    """Runs scenarios one after another in this process; returns how many passed and failed."""
+    spaces = topology.Namespaces(f"nt-{os.getpid()}-f-", settings.pace)
+    features = Features(settings, spaces)
+    passed = failed = 0
+    for number, item in numbered:
+        lacking = features.missing(item.needs)
+        if lacking:
+            print(f"not run  {item.name}: {lacking}", flush=True)
+            continue
+        run = runner.Runner(item, settings, number)
+        if run.run():
+            passed += 1
+            print(f"passed   {item.name} ({run.seconds:.1f} s)", flush=True)
+        else:
+            failed += 1
+            text = "\n".join(run.problems) + "\n" + run.details
+            print(f"FAILED   {item.name} ({run.seconds:.1f} s)\n" +
+                  "\n".join("     " + line for line in text.rstrip().splitlines()), flush=True)
+    return passed, failed
+
+
+def run_parallel(selected, settings):
+    """The same in several processes, each with its share; a share that dies counts as failed."""
+    shares = [share for share in
+              (list(enumerate(selected))[start::settings.jobs] for start in range(settings.jobs)) if share]
+    workers = []
+    try:
+        for share in shares:
+            reader, writer = os.pipe()
+            sys.stdout.flush()
+            pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    os.write(writer, "{} {}".format(*run_some(share, settings)).encode())
+                    status = 0
+                except Stopped:
+                    pass
+                finally:
+                    sys.stdout.flush()
+                    os._exit(status)
+            os.close(writer)
+            workers.append((pid, reader, len(share)))
+        passed = failed = 0
+        for pid, reader, number in workers:
+            with os.fdopen(reader) as file:
+                said = file.read().split()
+            os.waitpid(pid, 0)
+            passed += int(said[0]) if said else 0
+            failed += int(said[1]) if said else number
+        return passed, failed
+    except Stopped:
+        for pid, _, _ in workers:
+            try:
+                os.kill(pid, signal.SIGTERM)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+        raise
+
+
+def run_in_vm(settings):
+    """The same selection inside a virtual machine, which sees the same files at the same paths."""
+    words = [VM, "run", settings.kernel, "--timeout", str(settings.timeout)]
+    inner = [sys.executable, os.path.join(runner.ROOT, "Tests", "live", "run"), "--in-vm",
+             "--program", os.path.abspath(settings.program), *settings.patterns]
+    for name in ("client_only", "verbose", "list"):
+        if getattr(settings, name):
+            inner.append("--" + name.replace("_", "-"))
+    if settings.jobs > 1:
+        inner += ["--jobs", str(settings.jobs)]
+    if settings.slow:
+        inner += ["--slow", str(settings.slow)]
+    if settings.save_recordings:
+        words += ["--out", os.path.abspath(settings.save_recordings)]
+        inner += ["--save-recordings", os.path.abspath(settings.save_recordings)]
+    sys.stdout.flush()
+    os.execv(VM, [*words, "--", *inner])

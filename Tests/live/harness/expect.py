@@ -1,0 +1,189 @@
+"""What one scenario expects: the vocabulary for verdicts and steps, and the comparison with what came.
+
+Each comparison gives a list of sentences, one per difference; an empty list is a pass. An expected value may be
+`ByHooks(functions=..., tracepoints=...)` where the two backends can know different things.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .lines import endpoint, get
+
+
+class ByHooks:
+    """A value that depends on which hooks the kernel gave: functions (kprobe, fentry) or tracepoints only."""
+
+    def __init__(self, functions, tracepoints):
+        self.functions, self.tracepoints = functions, tracepoints
+
+    def value(self, hooks):
+        return self.functions if hooks == "functions" else self.tracepoints
+
+
+def hooks_of(start):
+    """Which hooks a run had, by its start line."""
+    used = set((get(start, "nattrace.backend") or {}).values())
+    return "functions" if used & {"kprobe", "fentry"} else "tracepoints"
+
+
+# What the checklist says for a code unless the scenario says otherwise: it follows from the code's definition.
+_RESET = {"syn_arrived": True, "answer": "rst", "listener_matches": False}
+CHECKLIST = {
+    "established": {"syn_arrived": True, "answer": "synack"},
+    "no_listener": _RESET,
+    "listener_other_address": _RESET,
+    "listener_loopback_only": _RESET,
+    "reset_by_backend": {"syn_arrived": True, "answer": "rst"},
+    "syn_unanswered": {"syn_arrived": True, "answer": "none"},
+}
+
+
+@dataclass
+class Step:
+    """A step that must be there. Fields by dotted name; `source` and `destination` are the packet's at that point."""
+    action: Any                       # or a set, where either may be
+    source: Any = None
+    destination: Any = None
+    fields: dict = field(default_factory=dict)
+
+    def __init__(self, action, source=None, destination=None, **fields):
+        self.action, self.source, self.destination = action, source, destination
+        self.fields = {name.replace("__", "."): value for name, value in fields.items()}
+
+    def matches(self, line):
+        if not _equal(self.action, get(line, "event.action")):
+            return False
+        for side in ("source", "destination"):
+            wanted = getattr(self, side)
+            if wanted and endpoint(get(line, f"nattrace.packet.{side}")) != tuple(wanted):
+                return False
+        return all(_equal(wanted, get(line, name)) for name, wanted in self.fields.items())
+
+    def __str__(self):
+        parts = [self.action if isinstance(self.action, str) else "|".join(sorted(self.action))]
+        parts += [f"{side} {getattr(self, side)}" for side in ("source", "destination") if getattr(self, side)]
+        parts += [f"{name}={value}" for name, value in self.fields.items()]
+        return " ".join(parts)
+
+
+@dataclass
+class Verdict:
+    """An expected verdict line and, with it, the steps of its connection."""
+    code: Any                         # or ByHooks
+    reason: tuple = ()                # substrings of event.reason
+    nat: Any = None                   # (address, port) of destination.nat; False: must be absent
+    snat: Any = None                  # address of source.nat.ip; False: must be absent
+    listener: Any = None              # a sockets.Listener: evidence of kind `listener`, and `process`
+    evidence: tuple = ()              # (kind, value, value, ...): an evidence object with these values in it
+    steps: Any = ()                   # in this order, others may stand between; str or Step; or ByHooks
+    first: Any = None                 # the very first step
+    no_steps: tuple = ()              # actions that must not occur
+    fields: dict = field(default_factory=dict)     # of the verdict line, by dotted name
+    checklist: dict = field(default_factory=dict)  # beside or instead of what follows from the code
+    netns: Any = None                 # namespace name where it died
+    revised: bool = False
+    outcome: Any = None               # follows from the code
+    rule: Any = None                  # a rules.Rule
+
+    def but(self, **changes):
+        return replace(self, **changes)
+
+
+def _equal(wanted, value):
+    return value in wanted if isinstance(wanted, (set, frozenset)) else wanted == value
+
+
+def _holds(obj, wanted):
+    """Whether a value stands anywhere inside an object."""
+    if isinstance(obj, dict):
+        return any(_holds(inner, wanted) for inner in obj.values())
+    if isinstance(obj, list):
+        return any(_holds(inner, wanted) for inner in obj)
+    return type(obj) is type(wanted) and obj == wanted
+
+
+def _as_step(step):
+    return Step(step) if isinstance(step, str) else step
+
+
+def _resolve(value, hooks):
+    return value.value(hooks) if isinstance(value, ByHooks) else value
+
+
+def compare_steps(expected, steps, hooks):
+    """The expected steps in order, others may stand between."""
+    at = 0
+    for step in map(_as_step, _resolve(expected, hooks)):
+        while at < len(steps) and not step.matches(steps[at]):
+            at += 1
+        if at == len(steps):
+            return [f"step missing, or not in this order: {step}"]
+        at += 1
+    return []
+
+
+def compare_verdict(expected, line, steps, hooks):
+    """One verdict line, with the steps of its connection up to it."""
+    code = _resolve(expected.code, hooks)
+    wrong = []
+
+    def same(name, wanted):
+        value = get(line, name)
+        if not _equal(wanted, value):
+            wrong.append(f"{name}: expected {wanted!r}, came {value!r}")
+
+    same("nattrace.verdict", code)
+    same("event.outcome", expected.outcome or ("success" if code == "established" else "failure"))
+    same("nattrace.revised", True if expected.revised else None)
+    if expected.nat is False:
+        same("destination.nat", None)
+    elif expected.nat:
+        same("destination.nat.ip", expected.nat[0])
+        same("destination.nat.port", expected.nat[1])
+    if expected.snat is False:
+        same("source.nat", None)
+    elif expected.snat:
+        same("source.nat.ip", expected.snat)
+    if expected.netns:
+        same("nattrace.netns.name", expected.netns)
+    for name, wanted in expected.fields.items():
+        same(name, _resolve(wanted, hooks))
+    for name, wanted in {**CHECKLIST.get(code, {}), **expected.checklist}.items():
+        same(f"nattrace.checklist.{name}", wanted)
+    for part in expected.reason:
+        if part not in get(line, "event.reason", ""):
+            wrong.append(f"event.reason does not say {part!r}")
+    wanted_evidence = list(expected.evidence)
+    if expected.listener:
+        listener = expected.listener
+        wanted_evidence.append(("listener", listener.pid, listener.name, listener.address, listener.port))
+        same("process.pid", listener.pid)
+        same("process.name", listener.name)
+    for kind, *values in wanted_evidence:
+        if not any(item.get("kind") == kind and all(_holds(item, value) for value in values)
+                   for item in get(line, "nattrace.evidence", [])):
+            wrong.append(f"no evidence of kind {kind} with {values}")
+    if expected.rule:
+        same("rule.id", expected.rule.id)
+        same("rule.ruleset", expected.rule.ruleset)
+    wrong += compare_steps(expected.steps, steps, hooks)
+    first = _resolve(expected.first, hooks)
+    if first and not (steps and _as_step(first).matches(steps[0])):
+        wrong.append(f"the first step is not: {_as_step(first)}")
+    for action in expected.no_steps:
+        if any(get(step, "event.action") == action for step in steps):
+            wrong.append(f"there is a step {action}")
+    return wrong
+
+
+def compare_connection(expected, connection, hooks):
+    """The expected verdicts of one dial, in order, with its connection."""
+    codes = [_resolve(verdict.code, hooks) for verdict in expected]
+    if connection.codes != codes:
+        return [f"verdicts: expected {codes}, came {connection.codes}"]
+    wrong = []
+    for verdict, line in zip(expected, connection.verdicts):
+        before = connection.lines[:connection.lines.index(line)]
+        steps = [step for step in before if get(step, "event.dataset") == "nattrace.step"]
+        wrong += compare_verdict(verdict, line, steps, hooks)
+    return wrong

@@ -1,0 +1,95 @@
+"""What this machine and kernel can do. A scenario that needs more is named on a line of its own with the reason."""
+
+import subprocess
+
+from . import expect
+from .program import Program
+from .topology import inside
+
+# What a scenario can need, and the line for a machine that has it not.
+REASONS = {
+    "program": "needs the program under test (--client-only)",
+    "functions": "needs function hooks (kprobe or fentry), this kernel allows tracepoints only",
+    "tracepoints": "is about kernels without function hooks, this one has them",
+    "iptables-legacy": "needs iptables-legacy (ip_tables, its nat table) in this kernel",
+    "late-modules": "needs nf_nat as a module that may be unloaded (in a virtual machine: --kernel)",
+}
+
+
+class Features:
+    """Asks each question once, and only if a selected scenario needs the answer."""
+
+    def __init__(self, settings, spaces):
+        self._settings, self._spaces, self._known = settings, spaces, {}
+
+    def missing(self, needs):
+        """The reason why a scenario with these needs cannot run here, or None."""
+        for need in needs:
+            if need in ("functions", "tracepoints", "late-modules") and self._settings.client_only:
+                continue  # what the client sees does not depend on it
+            if not self.has(need):
+                return REASONS[need]
+        return None
+
+    def has(self, need):
+        if need not in self._known:
+            self._known[need] = getattr(self, "_" + need.replace("-", "_"))()
+        return self._known[need]
+
+    def _program(self):
+        return not self._settings.client_only
+
+    def _functions(self):
+        return self._hooks() == "functions"
+
+    def _tracepoints(self):
+        return self._hooks() == "tracepoints"
+
+    def _hooks(self):
+        if "hooks" not in self._known:
+            program = Program(self._settings.program, ["--json", "--dport", "1"], self._settings.pace)
+            ready = program.wait_ready()
+            program.stop()
+            if not ready:
+                raise RuntimeError(f"the program does not start: {program.words.strip() or program.status}")
+            self._known["hooks"] = expect.hooks_of(program.start)
+        return self._known["hooks"]
+
+    def _iptables_legacy(self):
+        netns = self._spaces.add("probe")
+        try:
+            for program in ("iptables-legacy", "ip6tables-legacy"):
+                inside(netns, [program, "-w", "-t", "nat", "-S"])
+            return True
+        except (RuntimeError, FileNotFoundError):
+            return False
+        finally:
+            self._spaces.remove()
+
+    def _late_modules(self):
+        if not self._settings.in_vm:
+            return False  # the modules of a machine that others use are not ours to remove
+        return unload_nat()
+
+
+def unload_nat():
+    """Removes nf_nat and what uses it, so that the next NAT rule loads it anew. True if it is gone."""
+    def users(module):
+        with open("/proc/modules") as file:
+            for line in file:
+                name, _, _, by, *_ = line.split()
+                if name == module:
+                    return [] if by == "-" else by.strip(",").split(",")
+        return None
+
+    def remove(module):
+        for user in users(module) or []:
+            remove(user)
+        if users(module) is not None:
+            subprocess.run(["rmmod", module], stderr=subprocess.DEVNULL)
+
+    if subprocess.run(["modinfo", "nf_nat"], capture_output=True).returncode:
+        return False
+    remove("nf_nat")
+    with open("/proc/kallsyms") as file:
+        return not any(" nf_nat_setup_info" in line for line in file)

@@ -1,0 +1,222 @@
+"""What a scenario can say, and the register of all scenarios.
+
+A scenario is a function with the decorator @scenario. Its parameter `s` is the vocabulary below: a topology, rules
+and listeners are made at once; s.trace, s.connect and the like say what will happen once the program is tracing, and
+the runner does it. A scenario runs once per family, dialect and variant, each time in fresh namespaces.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+from dataclasses import dataclass
+
+from . import client, rules, sockets, topology
+from .expect import Verdict
+from .program import Program, finish
+
+BOTH = (4, 6)
+SCENARIOS = []
+
+
+@dataclass
+class Scenario:
+    """One scenario in one family, dialect and variant."""
+    name: str
+    body: object
+    family: int
+    dialect: str
+    variant: object
+    needs: tuple
+
+
+def scenario(families=BOTH, dialects=("nft",), variants=None, needs=()):
+    """Registers a scenario. `variants` maps names to values of s.variant; `needs` are keys of features.REASONS."""
+    def register(body):
+        for family, dialect, variant in itertools.product(families, dialects, variants or (None,)):
+            parts = [body.__name__.replace("_", "-")]
+            parts += [variant] if variant else []
+            parts += [f"ipv{family}"]
+            parts += [dialect] if len(dialects) > 1 or dialect != "nft" else []
+            wanted = (*needs, "iptables-legacy") if dialect == "iptables-legacy" else tuple(needs)
+            name = "/".join(parts)
+            assert all(known.name != name for known in SCENARIOS), f"two scenarios are called {name}"
+            SCENARIOS.append(Scenario(name, body, family, dialect, variants[variant] if variant else None, wanted))
+        return body
+    return register
+
+
+def program_test(**options):
+    """Registers a test of the program itself: its body runs the program, and states what it sees with s.check."""
+    return scenario(families=options.pop("families", (4,)), needs=("program", *options.pop("needs", ())), **options)
+
+
+class Phase:
+    """Dials that leave at once, and what is done while they are under way."""
+
+    def __init__(self):
+        self.dials, self.meanwhile = [], []
+
+
+@dataclass
+class Expected:
+    """What one dial must see, and which verdicts it must get. None for verdicts: it must not show up at all."""
+    dial: client.Dial
+    sees: tuple
+    answered_by: object
+    verdicts: object
+    seen_as: object
+
+    def verdicts_for(self, saw):
+        """A dict of verdicts is by what the client saw."""
+        chosen = self.verdicts[saw] if isinstance(self.verdicts, dict) else self.verdicts
+        if chosen is None:
+            return None
+        chosen = chosen if isinstance(chosen, (list, tuple)) else [chosen]
+        return [Verdict(item) if isinstance(item, str) else item for item in chosen]
+
+    @property
+    def key(self):
+        return {**dict(zip(("source", "sport", "destination", "dport"), self.dial.key)), **(self.seen_as or {})}
+
+
+class Vocabulary:
+    """`s`: what a scenario says and does."""
+
+    def __init__(self, item, spaces, pace, settings, port):
+        self.family, self.dialect, self.variant = item.family, item.dialect, item.variant
+        self.spaces, self.pace, self._settings = spaces, pace, settings
+        self.rules = rules.Rules(item.family, item.dialect)
+        self.port, self.app_port, self.other_port = port, port + 1, port + 2  # dialled, translated, unrelated
+        self.listeners, self.problems, self.programs = [], [], []
+        self.arguments, self.once_tracing_do, self.phases, self.expected = [], [], [Phase()], []
+        self.loss_allowed, self.total, self.zero_events = False, None, False
+        self._clients = contextlib.ExitStack()
+
+    # Topology
+
+    def pair(self):
+        return topology.pair(self.spaces, self.family)
+
+    def host(self):
+        return topology.host(self.spaces, self.family)
+
+    def gateway(self, backends=1):
+        return topology.gateway(self.spaces, self.family, backends)
+
+    def mac(self, netns, device):
+        """The link-layer address of an interface."""
+        return json.loads(topology.command(["ip", "-n", netns, "-j", "link", "show", device]))[0]["address"]
+
+    # Sockets
+
+    def listen(self, netns, address, port=None, name="app-inner", **options):
+        """A listener (on the translated port unless said otherwise), with the process name `name`."""
+        listener = sockets.listen(netns, address, port or self.app_port, name, self.pace,
+                                  outlive=self._settings.keep, **options)
+        self.listeners.append(listener)
+        return listener
+
+    # What happens
+
+    def trace(self, *arguments):
+        """The program's arguments, beside --json and --record."""
+        self.arguments += [str(argument) for argument in arguments]
+
+    def connect(self, netns, address, port=None, sees=None, verdict=None, answered_by=None, sport=0, source=None,
+                patience=5, seen_as=None):
+        """One connection of the current phase.
+
+        sees: connected, refused, timeout, unreachable or reset; several where either may happen.
+        verdict: a code, a Verdict, several in order, a dict by what the client saw, or None: it must not show up.
+        patience: for how many factors of a second the client waits.
+        seen_as: source, sport, destination, dport where they are not the client's, because the client is not in
+        the namespace that is observed.
+        """
+        dial = client.Dial(netns, address, port or self.port, sport, source, patience)
+        self.phases[-1].dials.append(dial)
+        sees = (sees,) if isinstance(sees, str) else tuple(sees)
+        self.expected.append(Expected(dial, sees, answered_by, verdict, seen_as))
+        return dial
+
+    def once_tracing(self, what, do):
+        """Does something after the program has said that it is tracing, before the first client dials."""
+        self.once_tracing_do.append((what, do))
+
+    def meanwhile(self, what, do):
+        """Does something after the clients of this phase have sent their SYN, while they wait."""
+        self.phases[-1].meanwhile.append((what, do))
+
+    def phase(self):
+        """What follows happens after the clients of the phase before it have ended."""
+        self.phases.append(Phase())
+
+    def expect_totals(self, **totals):
+        """How many connections must have each verdict at last."""
+        self.total = totals
+
+    def expect_zero_events(self):
+        """The stop line must say that no event reached the program."""
+        self.zero_events = True
+
+    # Tests of the program itself
+
+    def check(self, holds, text):
+        """States something; the text says what was expected and what came."""
+        if not holds:
+            self.problems.append(text)
+        return holds
+
+    def start(self, *arguments, ready=True, **options):
+        """Starts the program; it is ended with the scenario at the latest."""
+        program = Program(self._settings.program, [str(word) for word in arguments], self.pace, **options)
+        self.programs.append(program)
+        if ready:
+            self.check(program.wait_ready(), f"{arguments}: not ready in time; status {program.status}")
+        return program
+
+    def run(self, *arguments, **options):
+        """Runs the program to its end."""
+        program = finish(self._settings.program, [str(word) for word in arguments], self.pace, **options)
+        self.programs.append(program)
+        return program
+
+    def dial(self, *dials, wait=True):
+        """Lets clients dial now, and returns them with what they saw."""
+        clients = self._clients.enter_context(contextlib.closing(_Closing(client.Clients(list(dials), self.pace))))
+        clients.wait_dialled()
+        if wait:
+            clients.wait_ended()
+        return dials
+
+    def dials_to(self, netns, address, number=1, port=None):
+        return [client.Dial(netns, address, port or self.port) for _ in range(number)]
+
+    def file(self, name):
+        """A path in the scenario's own temporary directory."""
+        return os.path.join(self._settings.temporary, name)
+
+    def temporary_program(self):
+        """A copy of the program that every user may run."""
+        path = self.file("nattrace")
+        shutil.copy(self._settings.program, path)
+        os.chmod(path, 0o755)
+        os.chmod(self._settings.temporary, 0o755)
+        return path
+
+    def close(self):
+        self._clients.close()
+        for program in self.programs:
+            program.kill()
+        for listener in self.listeners:
+            if not self._settings.keep:
+                listener.stop()
+
+
+class _Closing:
+    """Clients with close() for an ExitStack."""
+
+    def __init__(self, clients):
+        self._clients = clients
+        self.close, self.wait_dialled, self.wait_ended = clients.stop, clients.wait_dialled, clients.wait_ended

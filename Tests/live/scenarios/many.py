@@ -1,0 +1,65 @@
+"""Many connections at once: each gets its own, right verdict."""
+
+from harness.expect import Verdict
+from harness.scenario import scenario
+
+FIRST = 61001
+
+
+def two_backends(s):
+    """The first backend lives, the second is dead."""
+    net = s.gateway(backends=2)
+    s.listen(net.backend_ns[0], net.backends[0], name="app-alive", backlog=64)
+    s.trace("--dport", s.port)
+    return net
+
+
+def balance(s, net, choice):
+    """An nft rule that picks the backend by `choice`, an expression with a map."""
+    s.rules.nft(net.gateway_ns, f"""
+        table IP balance {{
+            chain prerouting {{
+                type nat hook prerouting priority -100; policy accept;
+                IP daddr {net.public} tcp dport {s.port} dnat to {choice} : {s.app_port}
+            }}
+        }}""")
+
+
+@scenario()
+def twenty_by_source_port(s):
+    """Which backend each gets is known beforehand: even source ports get the dead one."""
+    net = two_backends(s)
+    ports = range(FIRST, FIRST + 20)
+    elements = ", ".join(f"{port} : {net.backends[port % 2 == 0]}" for port in ports)
+    balance(s, net, f"tcp sport map {{ {elements} }}")
+    for port in ports:
+        dead = port % 2 == 0
+        nat = (net.backends[dead], s.app_port)
+        s.connect(net.client_ns, net.public, sport=port, **(
+            dict(sees="refused", verdict=Verdict("no_listener", nat=nat, netns=net.backend_ns[1])) if dead else
+            dict(sees="connected", answered_by="app-alive", verdict=Verdict("established", nat=nat))))
+    s.expect_totals(established=10, no_listener=10)
+
+
+@scenario()
+def twenty_in_turn(s):
+    """A round robin: what each gets is told by what its client saw."""
+    net = two_backends(s)
+    balance(s, net, f"numgen inc mod 2 map {{ 0 : {net.backends[0]}, 1 : {net.backends[1]} }}")
+    for _ in range(20):
+        s.connect(net.client_ns, net.public, sees=("connected", "refused"), verdict={
+            "connected": Verdict("established", nat=(net.backends[0], s.app_port)),
+            "refused": Verdict("no_listener", nat=(net.backends[1], s.app_port), netns=net.backend_ns[1])})
+    s.expect_totals(established=10, no_listener=10)
+
+
+@scenario()
+def twenty_seen_from_gateway(s):
+    net = two_backends(s)
+    s.trace("--netns", net.gateway_ns)
+    balance(s, net, f"numgen inc mod 2 map {{ 0 : {net.backends[0]}, 1 : {net.backends[1]} }}")
+    for _ in range(20):
+        s.connect(net.client_ns, net.public, sees=("connected", "refused"), verdict={
+            "connected": Verdict("established", nat=(net.backends[0], s.app_port)),
+            "refused": Verdict("reset_by_backend", nat=(net.backends[1], s.app_port), netns=net.gateway_ns)})
+    s.expect_totals(established=10, reset_by_backend=10)
