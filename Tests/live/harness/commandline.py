@@ -120,7 +120,7 @@ def run_some(numbered, settings):
         if lacking:
             print(f"not run  {item.name}: {lacking}", flush=True)
             continue
-        run = runner.Runner(item, settings, number)
+        run = runner.Runner(item, settings, features, number)
         if run.run():
             passed += 1
             print(f"passed   {item.name} ({run.seconds:.1f} s)", flush=True)

@@ -17,7 +17,7 @@ REASONS = {
 
 
 class Features:
-    """Asks each question once, and only if a selected scenario needs the answer."""
+    """Asks each question once (but for the modules), and only if a selected scenario needs the answer."""
 
     def __init__(self, settings, spaces):
         self._settings, self._spaces, self._known = settings, spaces, {}
@@ -32,6 +32,8 @@ class Features:
         return None
 
     def has(self, need):
+        if need == "late-modules":
+            return self._late_modules()  # each time: the scenario before has loaded them again
         if need not in self._known:
             self._known[need] = getattr(self, "_" + need.replace("-", "_"))()
         return self._known[need]
@@ -91,5 +93,9 @@ def unload_nat():
     if subprocess.run(["modinfo", "nf_nat"], capture_output=True).returncode:
         return False
     remove("nf_nat")
+    return nat_is_unloaded()
+
+
+def nat_is_unloaded():
     with open("/proc/kallsyms") as file:
         return not any(" nf_nat_setup_info" in line for line in file)

@@ -72,7 +72,11 @@ def frame(lines, loss_allowed):
     for name in ("nattrace.version", "host.name", "host.os.kernel", "nattrace.backend"):
         if get(start, name) is None:
             yield f"the start line has no {name}"
-    for hook, backend in (get(start, "nattrace.backend") or {}).items():
+    hooks = get(start, "nattrace.backend")
+    if not isinstance(hooks, dict):
+        yield f"nattrace.backend is not an object of hooks: {hooks!r}"
+        return
+    for hook, backend in hooks.items():
         if backend not in BACKENDS:
             yield f"the start line says backend {backend!r} for {hook}"
 

@@ -123,13 +123,8 @@ class Program:
             self.problems.append(f"stdout has a line that is not a JSON object ({error}): {raw[:200]!r}")
 
 
-def finish(path, arguments, pace, wrapper=(), factor=READY + STOPPING):
+def finish(path, arguments, pace, wrapper=(), stdout=subprocess.PIPE):
     """Runs the program to its own end, and returns it."""
-    program = Program(path, arguments, pace, wrapper)
-    program.wait_end(factor)
+    program = Program(path, arguments, pace, wrapper, stdout)
+    program.wait_end(READY + STOPPING)
     return program
-
-
-def parse_lines(data):
-    """The JSON lines of an output that was read whole."""
-    return [json.loads(line) for line in data.decode().splitlines()]

@@ -21,13 +21,13 @@ SCHEMA = os.path.join(ROOT, "docs", "nattrace.schema.json")
 class Runner:
     """Runs one scenario; `problems` is empty afterwards if it passed, and `report` tells the rest."""
 
-    def __init__(self, item, settings, number):
+    def __init__(self, item, settings, features, number):
         self.item, self.settings, self.pace = item, settings, settings.pace
         self.spaces = topology.Namespaces(f"nt-{os.getpid()}-{number}-", self.pace)
         settings.temporary = tempfile.mkdtemp(prefix="nattrace-live-")
         # Ports of its own, below the ephemeral ones: runs at the same time do not see each other's connections.
         port = 20000 + (os.getpid() * 64 + number) % 2900 * 4
-        self.s = Vocabulary(item, self.spaces, self.pace, settings, port)
+        self.s = Vocabulary(item, self.spaces, self.pace, settings, features, port)
         self.problems, self.program, self.clients = [], None, []
 
     def run(self):

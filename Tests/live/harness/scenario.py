@@ -5,7 +5,6 @@ and listeners are made at once; s.trace, s.connect and the like say what will ha
 the runner does it. A scenario runs once per family, dialect and variant, each time in fresh namespaces.
 """
 
-import contextlib
 import itertools
 import json
 import os
@@ -84,15 +83,15 @@ class Expected:
 class Vocabulary:
     """`s`: what a scenario says and does."""
 
-    def __init__(self, item, spaces, pace, settings, port):
+    def __init__(self, item, spaces, pace, settings, features, port):
         self.family, self.dialect, self.variant = item.family, item.dialect, item.variant
         self.spaces, self.pace, self._settings = spaces, pace, settings
+        self.has, self.client_only = features.has, settings.client_only
         self.rules = rules.Rules(item.family, item.dialect)
         self.port, self.app_port, self.other_port = port, port + 1, port + 2  # dialled, translated, unrelated
-        self.listeners, self.problems, self.programs = [], [], []
+        self.listeners, self.problems, self.programs, self._clients = [], [], [], []
         self.arguments, self.once_tracing_do, self.phases, self.expected = [], [], [Phase()], []
         self.loss_allowed, self.total, self.zero_events = False, None, False
-        self._clients = contextlib.ExitStack()
 
     # Topology
 
@@ -176,22 +175,20 @@ class Vocabulary:
             self.check(program.wait_ready(), f"{arguments}: not ready in time; status {program.status}")
         return program
 
-    def run(self, *arguments, **options):
+    def run(self, *arguments, path=None, **options):
         """Runs the program to its end."""
-        program = finish(self._settings.program, [str(word) for word in arguments], self.pace, **options)
+        program = finish(path or self._settings.program, [str(word) for word in arguments], self.pace, **options)
         self.programs.append(program)
         return program
 
     def dial(self, *dials, wait=True):
         """Lets clients dial now, and returns them with what they saw."""
-        clients = self._clients.enter_context(contextlib.closing(_Closing(client.Clients(list(dials), self.pace))))
+        clients = client.Clients(list(dials), self.pace)
+        self._clients.append(clients)
         clients.wait_dialled()
         if wait:
             clients.wait_ended()
         return dials
-
-    def dials_to(self, netns, address, number=1, port=None):
-        return [client.Dial(netns, address, port or self.port) for _ in range(number)]
 
     def file(self, name):
         """A path in the scenario's own temporary directory."""
@@ -206,17 +203,10 @@ class Vocabulary:
         return path
 
     def close(self):
-        self._clients.close()
+        for clients in self._clients:
+            clients.stop()
         for program in self.programs:
             program.kill()
         for listener in self.listeners:
             if not self._settings.keep:
                 listener.stop()
-
-
-class _Closing:
-    """Clients with close() for an ExitStack."""
-
-    def __init__(self, clients):
-        self._clients = clients
-        self.close, self.wait_dialled, self.wait_ended = clients.stop, clients.wait_dialled, clients.wait_ended
