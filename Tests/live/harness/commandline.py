@@ -87,7 +87,7 @@ def main(arguments):
         return 66
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    settings.pace = Pace(settings.slow)
+    settings.pace, settings.run_id = Pace(settings.slow), os.getpid()
     if settings.verbose:
         print(f"kernel {os.uname().release}, time-outs times {settings.pace.slow:.1f}", file=sys.stderr)
     try:

@@ -26,7 +26,7 @@ class Runner:
         self.spaces = topology.Namespaces(f"nt-{os.getpid()}-{number}-", self.pace)
         settings.temporary = tempfile.mkdtemp(prefix="nattrace-live-")
         # Ports of its own, below the ephemeral ones: runs at the same time do not see each other's connections.
-        port = 20000 + (os.getpid() * 64 + number) % 2900 * 4
+        port = 20000 + (settings.run_id * 256 + number) % 2900 * 4
         self.s = Vocabulary(item, self.spaces, self.pace, settings, features, port)
         self.problems, self.program, self.clients = [], None, []
 
