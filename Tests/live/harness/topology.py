@@ -47,18 +47,18 @@ class Namespaces:
         name = f"{self.prefix}{role}"
         self.names.append(name)  # before it is made: an interrupt in between must not leave it behind
         command(["ip", "netns", "add", name])
-        self.sysctl(name, "net.ipv6.conf.default.accept_dad", 0)
-        self.sysctl(name, "net.ipv6.conf.default.accept_ra", 0)
+        self.sysctl(name, {"net.ipv6.conf.default.accept_dad": 0, "net.ipv6.conf.default.accept_ra": 0})
         self.ip(name, "link set lo up")
         return name
 
     def ip(self, netns, *commands):
         command(["ip", "-n", netns, "-batch", "-"], "\n".join(commands) + "\n")
 
-    def sysctl(self, netns, name, value):
+    def sysctl(self, netns, values):
         def write():
-            with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
-                file.write(str(value))
+            for name, value in values.items():
+                with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
+                    file.write(str(value))
         children.run_in(netns, write, self.pace.deadline(5))
 
     def inode(self, netns):
@@ -66,8 +66,8 @@ class Namespaces:
         return os.stat(f"/run/netns/{netns}").st_ino
 
     def remove(self):
-        for name in self.names:
-            subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "-force", "-batch", "-"], text=True, stderr=subprocess.DEVNULL,
+                       input="".join(f"netns del {name}\n" for name in self.names))
         self.names.clear()
 
 
@@ -77,6 +77,7 @@ class Net:
     def __init__(self, spaces, family):
         self._spaces, self.family = spaces, family
         self._addresses = ADDRESSES[family]
+        self._links, self._inside = [], {}
 
     def __getattr__(self, name):
         try:
@@ -84,17 +85,31 @@ class Net:
         except KeyError:
             raise AttributeError(name) from None
 
+    def _ip(self, netns, *commands):
+        self._inside.setdefault(netns, []).extend(commands)
+
+    def _make(self):
+        """Makes what was asked for, with as few processes as can be: links first, then what belongs to each side."""
+        command(["ip", "-batch", "-"], "\n".join(self._links) + "\n")
+        ups = {netns: [line for line in lines if line.startswith("link")] for netns, lines in self._inside.items()}
+        for netns, lines in ups.items():
+            if lines:
+                self._spaces.ip(netns, *lines)
+        for netns, lines in self._inside.items():
+            self._spaces.ip(netns, *[line for line in lines if not line.startswith("link")])
+        return self
+
     def _veth(self, netns, name, peer_netns, peer):
-        command(["ip", "link", "add", name, "netns", netns, "type", "veth", "peer", "name", peer, "netns", peer_netns])
-        self._spaces.ip(netns, f"link set {name} up")
-        self._spaces.ip(peer_netns, f"link set {peer} up")
+        self._links.append(f"link add {name} netns {netns} type veth peer name {peer} netns {peer_netns}")
+        self._ip(netns, f"link set {name} up")
+        self._ip(peer_netns, f"link set {peer} up")
 
     def _address(self, netns, device, address, length="net"):
         nodad = " nodad" if self.family == 6 else ""
-        self._spaces.ip(netns, f"address add {address}{self._addresses[length]} dev {device}{nodad}")
+        self._ip(netns, f"address add {address}{self._addresses[length]} dev {device}{nodad}")
 
     def _default_route(self, netns, via):
-        self._spaces.ip(netns, f"route add {self.any}/0 {via}")
+        self._ip(netns, f"route add {self.any}/0 {via}")
 
     def _own_addresses(self, netns):
         """`inner`, `other` and `public`, on an interface that needs no neighbour: a veth with both ends here."""
@@ -116,7 +131,7 @@ def pair(spaces, family):
     net.server_ns = spaces.add("server")
     net._client_and(net.server_ns, "eth0")
     net._own_addresses(net.server_ns)
-    return net
+    return net._make()
 
 
 def host(spaces, family):
@@ -124,7 +139,7 @@ def host(spaces, family):
     net.host_ns = spaces.add("host")
     net._own_addresses(net.host_ns)
     net._default_route(net.host_ns, "dev app0")
-    return net
+    return net._make()
 
 
 def gateway(spaces, family, backends=1):
@@ -132,18 +147,17 @@ def gateway(spaces, family, backends=1):
     net.gateway_ns = gate = spaces.add("gateway")
     net._client_and(gate, "eth0")
     net._address(gate, "lo", net.public, "host")
-    spaces.sysctl(gate, "net.ipv4.ip_forward", 1)
-    spaces.sysctl(gate, "net.ipv6.conf.all.forwarding", 1)
-    spaces.ip(gate, "link add br0 type bridge", "link set br0 up")
+    spaces.sysctl(gate, {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
+    net._ip(gate, "link add br0 type bridge", "link set br0 up")
     net._address(gate, "br0", net.lan)
     net.backend_ns, net.backends = [], []
     for number in range(10, 10 + backends):
         name = spaces.add(f"backend{number}")
         address = net._addresses["backend"].format(number)
         net._veth(name, "eth0", gate, f"port{number}")
-        spaces.ip(gate, f"link set port{number} master br0")
+        net._ip(gate, f"link set port{number} master br0")
         net._address(name, "eth0", address)
         net._default_route(name, f"via {net.lan}")
         net.backend_ns.append(name)
         net.backends.append(address)
-    return net
+    return net._make()
