@@ -85,6 +85,17 @@ public protocol Facts: AnyObject {
     func answer(_ question: Question) -> Answer
 }
 
+/// Names that move from kernel to kernel and stand only in its BTF: whoever reads BTF gives
+/// them to whoever answers `Question.dropReason` and `Question.resetReason`.
+public protocol KernelNames {
+    /// `enum skb_drop_reason`, or the enum of the subsystem in the high 16 bits, which may
+    /// live in a module's BTF. As the kernel spells it; nil: this kernel
+    /// has no such reason.
+    func dropReason(_ raw: UInt32) -> String?
+    /// `enum sk_rst_reason`; nil: this kernel has no such reason.
+    func resetReason(_ raw: UInt32) -> String?
+}
+
 extension Facts {
     /// nil: could not be asked.
     func listeners(port: UInt16, netns: UInt32) -> [Listener]? {

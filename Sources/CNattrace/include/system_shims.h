@@ -6,11 +6,14 @@
 #include <linux/inet_diag.h>	// HostFacts: listeners
 #include <linux/netlink.h>	// HostFacts: sock_diag's transport
 #include <linux/rtnetlink.h>	// HostFacts: interfaces and addresses
+#include <linux/sched.h>	// HostFacts: CLONE_NEWNET
 #include <linux/sock_diag.h>	// HostFacts: listeners
-#include <sched.h>		// HostFacts: setns
 #include <sys/epoll.h>		// KernelTracer: the event loop
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+
+// HostFacts: sched.h hides it without _GNU_SOURCE, which Swift's importer does not define.
+int setns(int fd, int nstype);
 
 #endif

@@ -1,0 +1,49 @@
+/// Container ids in control group paths.
+///
+/// Every runtime puts the container's id, 64 lower-case hex digits, into the path of its
+/// control group: `/docker/ID` and `/system.slice/docker-ID.scope` (Docker),
+/// `/kubepods/.../podUID/ID` and `cri-containerd-ID.scope` (containerd), `crio-ID.scope`
+/// (CRI-O), `libpod-ID.scope` (Podman).
+enum ContainerID {
+    /// As many digits as `docker ps` and `podman ps` show.
+    static let shortLength = 12
+    private static let length = 64
+
+    /// The innermost container in the text of `/proc/PID/cgroup` (cgroups(7)): the first
+    /// line that has one decides, as the hierarchies of cgroup v1 agree.
+    static func find(inControlGroups text: [UInt8]) -> String? {
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            // hierarchy-ID:controller-list:cgroup-path, and the path may hold colons.
+            let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3, let id = find(inPath: fields[2]) else { continue }
+            return id
+        }
+        return nil
+    }
+
+    /// The last id in a path: a container within a container is the inner one.
+    private static func find(inPath path: ArraySlice<UInt8>) -> String? {
+        for component in path.split(separator: UInt8(ascii: "/")).reversed() {
+            // `ID`, `PREFIX-ID`, with `.scope` or without.
+            let stem = component.prefix { $0 != UInt8(ascii: ".") }
+            let digits = stem.suffix(length)
+            guard digits.count == length, digits.allSatisfy(isHexDigit) else { continue }
+            let prefix = stem.dropLast(length)
+            guard prefix.isEmpty || prefix.last == UInt8(ascii: "-") else { continue }
+            // The monitor of a container is not in it: `libpod-conmon-ID.scope`, `crio-conmon-ID.scope`.
+            guard !prefix.dropLast().ends(with: "conmon".utf8) else { continue }
+            return String(decoding: digits.prefix(shortLength), as: UTF8.self)
+        }
+        return nil
+    }
+
+    private static func isHexDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    }
+}
+
+extension ArraySlice<UInt8> {
+    fileprivate func ends(with tail: String.UTF8View) -> Bool {
+        suffix(tail.count).elementsEqual(tail)
+    }
+}

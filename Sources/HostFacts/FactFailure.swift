@@ -1,0 +1,32 @@
+import Glibc
+
+/// Why a question could not be answered, as one line for a person.
+struct FactFailure: Error, Equatable, CustomStringConvertible {
+    var description: String
+    /// The error number behind it; 0: it was no system call that failed.
+    var code: Int32
+
+    init(_ description: String) {
+        self.description = description
+        code = 0
+    }
+
+    /// `call` failed with an error number: `setns(net): Operation not permitted`.
+    init(call: String, code: Int32 = errno) {
+        description = "\(call): \(Self.text(of: code))"
+        self.code = code
+    }
+
+    /// strerror(3) may share its buffer between threads, this does not.
+    static func text(of code: Int32) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
+            guard let start = buffer.baseAddress, strerror_r(code, start, buffer.count) == 0 else {
+                return "error \(code)"
+            }
+            return String(cString: start)
+        }
+    }
+
+    /// The kernel withholds it from this user, which root would not meet.
+    var isPermission: Bool { code == EACCES || code == EPERM }
+}

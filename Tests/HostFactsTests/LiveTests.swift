@@ -1,0 +1,203 @@
+// What this machine says about sockets that the tests make themselves, in their own
+// namespace, without privilege.
+
+import Glibc
+import Handshake
+import Testing
+
+@testable import HostFacts
+
+/// A TCP socket that listens on a port of the kernel's choice.
+private final class ListeningSocket {
+    private var fd: Int32
+    let port: UInt16
+
+    struct Failure: Error {
+        var call: String
+        var code = errno
+    }
+
+    /// 127.0.0.1, or `::` with IPV6_V6ONLY as told.
+    init(v6Only: Bool? = nil, backlog: Int32 = 17) throws {
+        let fd = socket(v6Only == nil ? AF_INET : AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        guard fd >= 0 else { throw Failure(call: "socket") }
+        self.fd = fd
+        func withAddress<T>(_ address: inout T, _ body: (UnsafeMutablePointer<sockaddr>) -> Int32) -> Int32 {
+            withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1, body)
+            }
+        }
+        var bound: Int32
+        if let v6Only {
+            var value: Int32 = v6Only ? 1 : 0
+            setsockopt(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &value, 4)
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            bound = withAddress(&address) { bind(fd, $0, socklen_t(MemoryLayout<sockaddr_in6>.size)) }
+        } else {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            bound = withAddress(&address) { bind(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        guard bound == 0, listen(fd, backlog) == 0 else { throw Failure(call: "listen") }
+        // sin_port and sin6_port lie at the same place.
+        var address = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        guard withAddress(&address, { getsockname(fd, $0, &length) }) == 0 else {
+            throw Failure(call: "getsockname")
+        }
+        port = UInt16(bigEndian: address.sin6_port)
+    }
+
+    var inode: UInt64 {
+        var status = stat()
+        fstat(fd, &status)
+        return UInt64(status.st_ino)
+    }
+
+    func stop() {
+        close(fd)
+        fd = -1
+    }
+
+    deinit {
+        if fd >= 0 { close(fd) }
+    }
+}
+
+/// Forks children in no test: a listener inherited by one would outlive its test.
+@Suite(.serialized) struct LiveTests {
+    private let facts = LiveFacts(names: nil)
+    private let own: UInt32
+
+    init() throws {
+        own = try netnsInode(of: "pid:\(getpid())")
+    }
+
+    private func listeners(_ port: UInt16) throws -> [Listener] {
+        guard case .listeners(let all) = facts.answer(.listeners(port: port, netns: own)) else {
+            Issue.record("\(facts.answer(.listeners(port: port, netns: own)))")
+            return []
+        }
+        return all
+    }
+
+    @Test func findsAListenerWithItsProcess() throws {
+        let socket = try ListeningSocket()
+        let found = try listeners(socket.port)
+        try #require(found.count == 1)
+        #expect(found[0].address.description == "127.0.0.1")
+        #expect(found[0].port == socket.port)
+        #expect(found[0].isIPv6Only == nil)
+        #expect(found[0].interface == nil)
+        #expect(found[0].acceptQueue == 0)
+        #expect(found[0].acceptQueueLimit == 17)
+        #expect(found[0].inode == socket.inode)
+        let comm = try Files.bytes("/proc/self/comm", limit: 64).dropLast()
+        #expect(found[0].process == ProcessIdentity(pid: getpid(), name: String(decoding: comm, as: UTF8.self)))
+    }
+
+    @Test(arguments: [true, false]) func tellsV6Only(v6Only: Bool) throws {
+        let socket = try ListeningSocket(v6Only: v6Only)
+        let found = try listeners(socket.port)
+        #expect(found.map(\.isIPv6Only) == [v6Only])
+        #expect(found.map(\.address.description) == ["::"])
+        #expect(found.map(\.inode) == [socket.inode])
+    }
+
+    @Test func forgetsAListenerThatIsGone() throws {
+        let socket = try ListeningSocket()
+        #expect(try listeners(socket.port).count == 1)
+        socket.stop()
+        #expect(try listeners(socket.port) == [])
+    }
+
+    @Test func saysWhichNamespaceItDidNotFind() {
+        guard case .unavailable(let text) = facts.answer(.listeners(port: 80, netns: 1)) else {
+            Issue.record("an answer from a namespace that cannot be")
+            return
+        }
+        #expect(text.contains("network namespace 1"))
+    }
+
+    @Test(.enabled(if: access("/run/netns", F_OK) != 0, "a name may be given to the tests' own namespace"))
+    func doesNotNameItsOwnNamespaceWithoutAName() {
+        #expect(facts.answer(.netnsName(inode: own)) == .nothing)
+    }
+
+    @Test func namesReasonsOnlyByTheKernelsNames() {
+        struct Names: KernelNames {
+            func dropReason(_ raw: UInt32) -> String? { raw == 3 ? "NO_SOCKET" : nil }
+            func resetReason(_ raw: UInt32) -> String? { raw == 5 ? "NO_SOCKET_TOO" : nil }
+        }
+        let named = LiveFacts(names: Names())
+        #expect(named.answer(.dropReason(3)) == .name("NO_SOCKET"))
+        #expect(named.answer(.dropReason(4)) == .nothing)
+        #expect(named.answer(.resetReason(5)) == .name("NO_SOCKET_TOO"))
+        for question in [Question.dropReason(3), .resetReason(5)] {
+            guard case .unavailable = facts.answer(question) else {
+                Issue.record("a name out of nowhere: \(facts.answer(question))")
+                continue
+            }
+        }
+    }
+
+    @Test func readsSymbolsLazilyAndAgainWhenTold() throws {
+        try withTemporaryFolder { folder in
+            let facts = LiveFacts(names: nil, symbolsPath: folder.path + "/kallsyms")
+            try folder.write("kallsyms", "1000 T before\n")
+            #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
+            #expect(facts.answer(.symbol(address: 0x10)) == .nothing)
+            try folder.write("kallsyms", "1000 T after\n")
+            #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
+            facts.invalidateSymbols()
+            #expect(facts.answer(.symbol(address: 0x1010)) == .name("after"))
+            try folder.write("kallsyms", "0000 T after\n")
+            facts.invalidateSymbols()
+            guard case .unavailable(let text) = facts.answer(.symbol(address: 0x1010)) else {
+                Issue.record("a symbol without addresses")
+                return
+            }
+            #expect(text.contains("kptr_restrict"))
+        }
+    }
+}
+
+@Suite struct NetnsArgumentTests {
+    private func code(_ text: String) -> NetnsError.Code? {
+        do throws(NetnsError) {
+            _ = try netnsInode(of: text)
+            return nil
+        } catch {
+            #expect(error.description.utf8.allSatisfy { $0 >= 32 })
+            return error.code
+        }
+    }
+
+    @Test func takesProcessesAndNumbers() throws {
+        let own = try netnsInode(of: "pid:\(getpid())")
+        #expect(UInt64(own) == (try FileIdentity(path: "/proc/self/ns/net")).inode)
+        #expect(try netnsInode(of: "\(own)") == own)
+    }
+
+    @Test func refusesTheRestByKind() {
+        for text in ["", ".", "..", "a/b", "/run/netns/x", "pid:", "pid:x", "pid:-1", "pid:+1", "pid:99999999999"] {
+            #expect(code(text) == .malformed, "\(text)")
+        }
+        for text in ["no-such-namespace", "pid:0", "pid:\(Int32.max)", "0", "99999999999"] {
+            #expect(code(text) == .notFound, "\(text)")
+        }
+    }
+
+    @Test func doesNotTakeAFileForANamespace() throws {
+        try withTemporaryFolder { folder in
+            // What `ip netns` leaves where the mount is gone.
+            try folder.write("stale", "")
+            try folder.link("own", to: "/proc/self/ns/net")
+            let own = try netnsInode(of: "pid:\(getpid())")
+            #expect(try NetnsArgument(text: "own", folder: folder.path).inode() == own)
+            #expect(throws: NetnsError.self) { try NetnsArgument(text: "stale", folder: folder.path).inode() }
+        }
+    }
+}
