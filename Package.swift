@@ -11,11 +11,12 @@ let package = Package(
     targets: [
         .systemLibrary(
             name: "CLibBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CNattrace"),
         .target(name: "Handshake", dependencies: ["CNattrace"]),
         .target(name: "HostFacts", dependencies: ["Handshake", "CNattrace"]),
         .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF"]),
-        .target(name: "Output", dependencies: ["Handshake", "CNattrace"]),
+        .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib"]),
         .executableTarget(
             name: "nattrace",
             dependencies: [
@@ -25,7 +26,7 @@ let package = Package(
         .testTarget(name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"]),
         .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake"]),
         .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
-        .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake"]),
+        .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

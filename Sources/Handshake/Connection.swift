@@ -20,6 +20,8 @@ public final class Connection {
     /// Steps that happened but were not kept, because `maximumSteps` were there already.
     public internal(set) var omittedSteps = 0
     public internal(set) var verdict: Verdict?
+    /// Community ID v1 of the flow as dialled; computed when a sink first asks for it.
+    public private(set) lazy var communityID: String = CommunityID.v1(dialled)
 
     /// A handshake takes some thirty steps through two namespaces; a SYN that is sent again
     /// and again for two minutes stays below this.

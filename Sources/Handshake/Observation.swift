@@ -108,6 +108,14 @@ public struct ConntrackStatus: OptionSet, Hashable, Sendable {
 
     /// The kernel's names without `IPS_`, lowest bit first.
     public var names: [String] { Self.names.filter { contains($0.0) }.map(\.1) }
+
+    /// Like `names`, without making a list.
+    public func forEachName(_ body: (String) -> Void) {
+        for (bit, name) in Self.names where contains(bit) { body(name) }
+    }
+
+    /// Whether any bit is set that has a name.
+    public var hasNames: Bool { Self.names.contains { contains($0.0) } }
 }
 
 extension ConntrackEntry {

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// Output: the checksums of recordings.
+#include <zlib.h>

@@ -1,0 +1,434 @@
+// JSON lines: what happened, for machines. docs/nattrace.schema.json describes each line.
+
+import Handshake
+
+/// Writes each step, verdict and loss as one line of JSON, with the field names of the Elastic
+/// Common Schema where it has one. What is unknown is absent.
+///
+/// Lines are collected; the caller flushes `output` once a batch and looks at its state.
+public final class JSONLinesSink: Sink {
+    /// ECS version whose names are used.
+    static let ecsVersion: StaticString = "8.11.0"
+
+    public let output: OutputBuffer
+    private var clock = Clock(realtimeOffset: 0)
+
+    public init(output: OutputBuffer) { self.output = output }
+
+    // MARK: Sink
+
+    public func start(_ start: StartInfo) {
+        clock = Clock(realtimeOffset: start.realtimeOffset)
+        begin("nattrace.start", at: start.time)
+        output.put("},\"host\":{")
+        if !start.hostName.isEmpty { string("\"name\":", start.hostName) }
+        output.key("\"os\":{\"kernel\":")
+        output.jsonString(start.kernel)
+        output.put("}},\"nattrace\":{\"version\":")
+        output.jsonString(start.version)
+        if !start.backends.isEmpty {
+            output.put(",\"backend\":{")
+            for (hook, backend) in start.backends.sorted(by: { $0.key < $1.key }) {
+                output.separate()
+                output.jsonString(hook)
+                output.put(UInt8(ascii: ":"))
+                output.jsonString(backend)
+            }
+            output.close()
+        }
+        if !start.missing.isEmpty {
+            output.put(",\"missing\":[")
+            for missing in start.missing {
+                output.separate()
+                output.open()
+                string("\"hook\":", missing.hook)
+                string("\"loss\":", missing.loss)
+                output.close()
+            }
+            output.put(UInt8(ascii: "]"))
+        }
+        if !start.filter.isEmpty { string("\"filter\":", start.filter) }
+        end()
+    }
+
+    public func step(_ step: Step, of connection: Connection) {
+        begin("nattrace.step", at: step.time)
+        output.put(",\"action\":")
+        output.jsonName(step.action.rawValue)
+        output.put(",\"sequence\":")
+        output.put(UInt64(step.sequence))
+        output.close()
+        flow(connection)
+        rule(step.rule)
+        process(step.process)
+        output.put(",\"nattrace\":{\"connection\":\"")
+        output.putHex(connection.id, digits: 16)
+        output.put("\",\"offset_ns\":")
+        output.put(step.offset)
+        place(stage: step.stage, function: step.function)
+        output.put(",\"backend\":")
+        output.jsonName(step.backend.name)
+        netns(step.netns, step.netnsName)
+        if step.backend != .inferred {
+            output.put(",\"cpu\":")
+            output.put(step.cpu)
+        }
+        if let packet = step.packet { put(packet) }
+        if let reason = step.reason, !reason.isEmpty { string("\"reason\":", reason) }
+        if let entry = step.conntrack {
+            output.put(",\"conntrack\":{")
+            output.put("\"direction\":")
+            output.put(entry.isReplyDirection ? "\"reply\"" : "\"original\"")
+            put(entry)
+            output.close()
+        }
+        put(step.detail)
+        end()
+    }
+
+    public func verdict(_ verdict: Verdict, of connection: Connection) {
+        begin("nattrace.verdict", at: verdict.time)
+        output.put(",\"category\":[\"network\"],\"outcome\":")
+        output.jsonName(verdict.outcome.rawValue)
+        output.put(",\"start\":\"")
+        clock.put(connection.startTime, to: output)
+        output.put("\",\"duration\":")
+        output.put(verdict.duration)
+        if !verdict.sentence.isEmpty { string("\"reason\":", verdict.sentence) }
+        output.close()
+        flow(connection)
+        rule(verdict.rule)
+        process(verdict.process)
+        output.put(",\"nattrace\":{\"connection\":\"")
+        output.putHex(connection.id, digits: 16)
+        output.put("\",\"verdict\":")
+        output.jsonName(verdict.code.rawValue)
+        place(stage: verdict.stage, function: verdict.function)
+        netns(verdict.netns, verdict.netnsName)
+        if let reason = verdict.reason, !reason.isEmpty { string("\"reason\":", reason) }
+        checklist(verdict.checklist)
+        if !verdict.evidence.isEmpty {
+            output.put(",\"evidence\":[")
+            for evidence in verdict.evidence {
+                output.separate()
+                put(evidence)
+            }
+            output.put(UInt8(ascii: "]"))
+        }
+        if !verdict.advice.isEmpty {
+            output.put(",\"advice\":[")
+            for advice in verdict.advice {
+                output.separate()
+                output.jsonString(advice)
+            }
+            output.put(UInt8(ascii: "]"))
+        }
+        if verdict.isRevised { output.put(",\"revised\":true") }
+        end()
+    }
+
+    public func loss(_ loss: Loss) {
+        begin("nattrace.loss", at: loss.time)
+        output.put("},\"nattrace\":{\"lost\":{\"events\":")
+        output.put(loss.events)
+        output.put(",\"since\":\"")
+        clock.put(loss.since, to: output)
+        output.put("\",\"total\":")
+        output.put(loss.total)
+        if !loss.reason.isEmpty { string("\"reason\":", loss.reason) }
+        output.close()
+        end()
+    }
+
+    public func stop(_ totals: Totals) {
+        begin("nattrace.stop", at: totals.time)
+        output.put("},\"nattrace\":{\"verdicts\":{")
+        for code in VerdictCode.allCases {
+            guard let count = totals.verdicts[code], count > 0 else { continue }
+            output.separate()
+            output.jsonName(code.rawValue)
+            output.put(UInt8(ascii: ":"))
+            output.put(UInt64(count))
+        }
+        output.put("},\"events\":")
+        output.put(totals.events)
+        output.put(",\"lost\":{\"total\":")
+        output.put(totals.lost)
+        output.close()
+        end()
+    }
+
+    // MARK: parts of a line
+
+    /// Up to within the object `event`.
+    @inline(__always)
+    private func begin(_ dataset: StaticString, at time: UInt64) {
+        output.put("{\"@timestamp\":\"")
+        clock.put(time, to: output)
+        output.put("\",\"ecs\":{\"version\":\"")
+        output.put(Self.ecsVersion)
+        output.put("\"},\"event\":{\"kind\":\"event\",\"dataset\":\"")
+        output.put(dataset)
+        output.put(UInt8(ascii: "\""))
+    }
+
+    /// Closes the object `nattrace` and the line.
+    @inline(__always)
+    private func end() {
+        output.put("}}")
+        output.endLine()
+    }
+
+    @inline(__always)
+    private func string(_ key: StaticString, _ value: String) {
+        output.key(key)
+        output.jsonString(value)
+    }
+
+    /// What is the same on each line of a connection: its ends, its network, its devices.
+    private func flow(_ connection: Connection) {
+        let dialled = connection.dialled
+        let translated = connection.translated
+        output.put(",\"source\":{")
+        end(dialled.source, translated: translated?.source)
+        output.put("},\"destination\":{")
+        end(dialled.destination, translated: translated?.destination)
+        output.put("},\"network\":{\"type\":")
+        output.put(dialled.family == .v4 ? "\"ipv4\"" : "\"ipv6\"")
+        output.put(",\"transport\":\"tcp\",\"community_id\":")
+        output.jsonName(connection.communityID)
+        output.close()
+        let ingress = connection.ingressInterface.flatMap { $0.isEmpty ? nil : $0 }
+        let egress = connection.egressInterface.flatMap { $0.isEmpty ? nil : $0 }
+        guard ingress != nil || egress != nil else { return }
+        output.put(",\"observer\":{")
+        if let ingress {
+            output.put("\"ingress\":{\"interface\":{\"name\":")
+            output.jsonString(ingress)
+            output.put("}}")
+        }
+        if let egress {
+            output.key("\"egress\":{\"interface\":{\"name\":")
+            output.jsonString(egress)
+            output.put("}}")
+        }
+        output.close()
+    }
+
+    /// Only what the translation changed stands under `nat`.
+    @inline(__always)
+    private func end(_ dialled: Endpoint, translated: Endpoint?) {
+        output.jsonEndpoint(dialled)
+        guard let translated, translated != dialled else { return }
+        output.put(",\"nat\":{")
+        if translated.address != dialled.address {
+            output.put("\"ip\":\"")
+            output.put(translated.address)
+            output.put(UInt8(ascii: "\""))
+        }
+        if translated.port != dialled.port {
+            output.key("\"port\":")
+            output.put(translated.port)
+        }
+        output.close()
+    }
+
+    @inline(__always)
+    private func place(stage: Stage?, function: String?) {
+        if let stage {
+            output.put(",\"stage\":")
+            output.jsonName(stage.name)
+        }
+        if let function, !function.isEmpty {
+            output.put(",\"function\":")
+            output.jsonString(function)
+        }
+    }
+
+    private func netns(_ inode: UInt32, _ name: String?) {
+        let name = name.flatMap { $0.isEmpty ? nil : $0 }
+        guard inode != 0 || name != nil else { return }
+        output.put(",\"netns\":{")
+        if inode != 0 {
+            output.put("\"inode\":")
+            output.put(inode)
+        }
+        if let name {
+            output.key("\"name\":")
+            output.jsonString(name)
+        }
+        output.close()
+    }
+
+    private func rule(_ rule: Rule?) {
+        guard let rule, rule.saysSomething else { return }
+        output.put(",\"rule\":{")
+        members(of: rule)
+        output.close()
+    }
+
+    private func members(of rule: Rule) {
+        if let id = rule.id, !id.isEmpty { string("\"id\":", id) }
+        if let ruleset = rule.ruleset, !ruleset.isEmpty { string("\"ruleset\":", ruleset) }
+        if let text = rule.text, !text.isEmpty { string("\"name\":", text) }
+    }
+
+    private func process(_ process: ProcessIdentity?) {
+        guard let process else { return }
+        output.key("\"process\":{\"pid\":")
+        output.put(UInt64(max(0, process.pid)))
+        if let name = process.name, !name.isEmpty { string("\"name\":", name) }
+        output.close()
+    }
+
+    private func put(_ packet: Packet) {
+        output.put(",\"packet\":{")
+        output.jsonTuple(packet.tuple)
+        if !packet.flags.isEmpty {
+            output.put(",\"flags\":\"")
+            packet.flags.put(to: output)
+            output.put(UInt8(ascii: "\""))
+        }
+        output.put(",\"seq\":")
+        output.put(packet.seq)
+        if packet.flags.contains(.ack) {
+            output.put(",\"ack\":")
+            output.put(packet.ack)
+        }
+        output.close()
+    }
+
+    /// The entry's members, without braces.
+    private func put(_ entry: ConntrackEntry) {
+        if let state = entry.stateName {
+            output.key("\"state\":")
+            output.jsonName(state)
+        }
+        if entry.status.hasNames {
+            output.key("\"status\":[")
+            entry.status.forEachName { name in
+                output.separate()
+                output.jsonName(name)
+            }
+            output.put(UInt8(ascii: "]"))
+        }
+        output.key("\"zone\":")
+        output.put(entry.zone)
+        output.put(",\"original\":{")
+        output.jsonTuple(entry.original)
+        output.put("},\"reply\":{")
+        output.jsonTuple(entry.reply)
+        output.close()
+    }
+
+    private func put(_ detail: StepDetail) {
+        switch detail {
+        case .translation(let before, let after, let asked):
+            output.put(",\"translation\":{\"before\":{")
+            output.jsonTuple(before)
+            output.put("},\"after\":{")
+            output.jsonTuple(after)
+            output.close()
+            if let asked, asked.asksAddress || asked.asksPort {
+                output.put(",\"asked\":{\"first\":{")
+                put(asked.first, of: asked)
+                output.put("},\"last\":{")
+                put(asked.last, of: asked)
+                output.put("}}")
+            }
+            output.close()
+        case .listener(let found):
+            output.put(",\"listener\":{\"found\":")
+            output.put(found == nil ? "false" : "true")
+            if let found { output.jsonEndpoint(Endpoint(address: found.address, port: found.port)) }
+            output.close()
+        case .none, .reset, .socketState:
+            break
+        }
+    }
+
+    private func put(_ end: Endpoint, of range: NATRange) {
+        if range.asksAddress {
+            output.key("\"ip\":\"")
+            output.put(end.address)
+            output.put(UInt8(ascii: "\""))
+        }
+        if range.asksPort {
+            output.key("\"port\":")
+            output.put(end.port)
+        }
+    }
+
+    private func checklist(_ list: Checklist) {
+        guard list != Checklist() else { return }
+        output.put(",\"checklist\":{")
+        if let arrived = list.synArrived {
+            output.key("\"syn_arrived\":")
+            output.put(arrived ? "true" : "false")
+        }
+        if let answer = list.answer {
+            output.key("\"answer\":")
+            output.jsonName(answer.rawValue)
+        }
+        if let conntrack = list.conntrack {
+            output.key("\"conntrack\":")
+            output.jsonName(conntrack.rawValue)
+        }
+        if let matches = list.listenerMatches {
+            output.key("\"listener_matches\":")
+            output.put(matches ? "true" : "false")
+        }
+        output.close()
+    }
+
+    private func put(_ evidence: Evidence) {
+        output.put("{\"kind\":")
+        output.jsonName(evidence.kind)
+        switch evidence {
+        case .listener(let listener):
+            output.jsonEndpoint(listener.endpoint)
+            process(listener.process)
+            if let interface = listener.interface {
+                output.put(",\"interface\":{\"index\":")
+                output.put(interface.index)
+                if let name = interface.name, !name.isEmpty { string("\"name\":", name) }
+                output.close()
+            }
+            output.put(",\"accept_queue\":{\"length\":")
+            output.put(listener.acceptQueue)
+            output.put(",\"limit\":")
+            output.put(listener.acceptQueueLimit)
+            output.close()
+            if let only = listener.isIPv6Only {
+                output.put(",\"ipv6_only\":")
+                output.put(only ? "true" : "false")
+            }
+        case .sysctl(let name, let value):
+            string("\"name\":", name)
+            if !value.isEmpty { string("\"value\":", value) }
+        case .route(let text):
+            if !text.isEmpty { string("\"text\":", text) }
+        case .conntrackEntry(let entry):
+            put(entry)
+        case .rule(let rule):
+            members(of: rule)
+        case .interface(let name, let addresses):
+            string("\"name\":", name)
+            if !addresses.isEmpty {
+                output.put(",\"ip\":[")
+                for address in addresses {
+                    output.separate()
+                    output.put(UInt8(ascii: "\""))
+                    output.put(address)
+                    output.put(UInt8(ascii: "\""))
+                }
+                output.put(UInt8(ascii: "]"))
+            }
+        case .counter(let name, let value):
+            string("\"name\":", name)
+            output.put(",\"value\":")
+            output.put(value)
+        }
+        output.close()
+    }
+}
