@@ -6,6 +6,7 @@
 
 #include "../../../bpf/observation.h"
 #include "embedded_object.h"
+#include "libbpf_log.h"
 #include "system_shims.h"
 
 #endif

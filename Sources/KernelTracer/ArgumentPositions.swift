@@ -1,0 +1,43 @@
+// The positions that `struct nattrace_configuration` wants, each asked of BTF.
+
+import CNattrace
+
+extension nattrace_configuration {
+    /// Positions that cannot be told yet, because a module is not loaded, stay 0; programs
+    /// that need them are loaded later, with a configuration of their own.
+    mutating func setArgumentPositions(from types: KernelTypes) {
+        // skb:kfree_skb is (skb, location); + reason 5.17 (c504e5c2f964), + rx_sk 6.11.
+        kfree_skb_reason = types.kernel.prototype(ofTracepoint: "kfree_skb")?.position(ofEnum: "skb_drop_reason") ?? 0
+        // tcp:tcp_send_reset is (sk, skb); + reason 6.10, from when on it shows every RST.
+        tcp_send_reset_reason =
+            types.kernel.prototype(ofTracepoint: "tcp_send_reset")?.position(ofEnum: "sk_rst_reason") ?? 0
+        // Both take the same arguments: they fill the same field of struct request_sock_ops.
+        send_reset_reason =
+            (types.prototype(ofFunction: "tcp_v4_send_reset") ?? types.prototype(ofFunction: "tcp_v6_send_reset"))?
+            .position(ofEnum: "sk_rst_reason") ?? 0
+        active_reset_reason =
+            types.prototype(ofFunction: "tcp_send_active_reset")?.position(ofEnum: "sk_rst_reason") ?? 0
+        listener_skb = types.prototype(ofFunction: "__inet_lookup_listener")?.position(ofPointerTo: "sk_buff") ?? 0
+        listener6_skb =
+            types.prototype(ofFunction: "inet6_lookup_listener", module: "ipv6")?.position(ofPointerTo: "sk_buff") ?? 0
+        make_synack_req = types.prototype(ofFunction: "tcp_make_synack")?.position(ofPointerTo: "request_sock") ?? 0
+
+        // Where there is no BTF of modules (5.10, or CONFIG_DEBUG_INFO_BTF_MODULES is off), a
+        // neighbour tells the generation: kfree_skb got its reason in 5.17; the log functions
+        // changed shortly before, nf_send_reset got a socket in 5.11. In between the wrong
+        // pointer is read, which the kernel side notices because it is no TCP packet.
+        let isOld = kfree_skb_reason == 0
+        nf_send_reset_skb =
+            types.prototype(ofFunction: "nf_send_reset", module: "nf_reject_ipv4")?.position(ofPointerTo: "sk_buff")
+            ?? (isOld ? 2 : 3)
+        nf_send_reset6_skb =
+            types.prototype(ofFunction: "nf_send_reset6", module: "nf_reject_ipv6")?.position(ofPointerTo: "sk_buff")
+            ?? (isOld ? 2 : 3)
+        ct_log_invalid_text =
+            types.prototype(ofFunction: "nf_ct_l4proto_log_invalid", module: "nf_conntrack")?.position(named: "fmt")
+            ?? (isOld ? 3 : 4)
+        log_invalid_text =
+            types.prototype(ofFunction: "nf_l4proto_log_invalid", module: "nf_conntrack")?.position(named: "fmt")
+            ?? (isOld ? 5 : 4)
+    }
+}

@@ -1,0 +1,140 @@
+// Which ways there are to observe each hook, in order of preference, and what is lost
+// without. A hook is a line here and a program in bpf/; nothing else knows them.
+
+import Handshake
+
+/// One way to observe a hook: the BPF programs it takes and what they are attached to.
+struct Way: Sendable {
+    enum Target: Sendable, Equatable {
+        /// Every one of the programs goes to this kernel function: to its entry, and those
+        /// that are return probes to its return.
+        case function(String)
+        /// A tracepoint, by the name of its event.
+        case event(String)
+    }
+
+    let backend: Backend
+    let target: Target
+    /// By their C names. In the order of attaching, so that a return never comes without its
+    /// entry; `return_*` are return probes.
+    let programs: [String]
+
+    static func kprobe(_ function: String, _ programs: String...) -> Way {
+        Way(backend: .kprobe, target: .function(function), programs: programs)
+    }
+
+    static func tracepoint(_ event: String) -> Way {
+        Way(backend: .tracepoint, target: .event(event), programs: ["trace_\(event)"])
+    }
+}
+
+struct HookPlan: Sendable {
+    let hook: Hook
+    /// The best one first.
+    let ways: [Way]
+    /// The module that the function is in, on kernels that do not have it built in.
+    let module: String?
+    /// What cannot be known without, for a person; follows a colon.
+    let loss: String
+    /// Used only where none of these could be attached, because it shows the same.
+    let standsInFor: [Hook]
+
+    init(_ hook: Hook, _ ways: Way..., module: String? = nil, standsInFor: [Hook] = [], loss: String) {
+        self.hook = hook
+        self.ways = ways
+        self.module = module
+        self.loss = loss
+        self.standsInFor = standsInFor
+    }
+
+    /// In an order in which what stands in for others comes after them, and modules are
+    /// watched before anything that may be in one is looked for.
+    static let all: [HookPlan] = [
+        HookPlan(
+            .moduleLoad, .tracepoint("module_load"),
+            loss: "hooks in modules that are loaded later are attached up to a second later"),
+        HookPlan(
+            .netifReceiveSkb, .tracepoint("netif_receive_skb"),
+            loss: "packets are first seen when a later hook meets them, not when they come in"),
+        HookPlan(
+            .nfConntrackIn, .kprobe("nf_conntrack_in", "probe_nf_conntrack_in"), module: "nf_conntrack",
+            loss: "conntrack's decision on a packet is concluded from the entry that the packet carries later"),
+        HookPlan(
+            .nfConntrackTCPPacket, .kprobe("nf_conntrack_tcp_packet", "probe_nf_conntrack_tcp_packet"),
+            module: "nf_conntrack",
+            loss: "the state that conntrack had before a packet is not known"),
+        HookPlan(
+            .nfCtL4protoLogInvalid, .kprobe("nf_ct_l4proto_log_invalid", "probe_nf_ct_l4proto_log_invalid"),
+            module: "nf_conntrack",
+            loss: "why conntrack calls a packet of a known flow INVALID is not known"),
+        HookPlan(
+            .nfL4protoLogInvalid, .kprobe("nf_l4proto_log_invalid", "probe_nf_l4proto_log_invalid"),
+            module: "nf_conntrack",
+            loss: "why conntrack calls a packet without a flow INVALID is not known"),
+        HookPlan(
+            .nfNatSetupInfo, .kprobe("nf_nat_setup_info", "probe_nf_nat_setup_info"), module: "nf_nat",
+            loss: "what a NAT rule asked for is not known, only what the flow got"),
+        HookPlan(
+            .nfNatManipPkt, .kprobe("nf_nat_manip_pkt", "probe_nf_nat_manip_pkt"), module: "nf_nat",
+            loss: "the rewriting of a packet is concluded from how it looks before and after"),
+        HookPlan(
+            .tcpV4Rcv, .kprobe("tcp_v4_rcv", "probe_tcp_v4_rcv"),
+            loss: "that an IPv4 packet reached TCP is concluded from what TCP does with it"),
+        HookPlan(
+            .tcpV6Rcv, .kprobe("tcp_v6_rcv", "probe_tcp_v6_rcv"), module: "ipv6",
+            loss: "that an IPv6 packet reached TCP is concluded from what TCP does with it"),
+        HookPlan(
+            .inetLookupListener,
+            .kprobe("__inet_lookup_listener", "probe_inet_lookup_listener", "return_inet_lookup_listener"),
+            loss: "which socket the kernel found for an IPv4 SYN is concluded from its answer"),
+        HookPlan(
+            .inet6LookupListener,
+            .kprobe("inet6_lookup_listener", "probe_inet6_lookup_listener", "return_inet6_lookup_listener"),
+            module: "ipv6",
+            loss: "which socket the kernel found for an IPv6 SYN is concluded from its answer"),
+        HookPlan(
+            .reqskQueueHashAdd, .kprobe("inet_csk_reqsk_queue_hash_add", "probe_inet_csk_reqsk_queue_hash_add"),
+            loss: "that a SYN was queued is concluded from the SYN-ACK"),
+        HookPlan(
+            .tcpMakeSynack, .kprobe("tcp_make_synack", "probe_tcp_make_synack"),
+            loss: "a SYN-ACK is first seen when it leaves through a device"),
+        HookPlan(
+            .tcpConnect, .kprobe("tcp_connect", "probe_tcp_connect"),
+            loss: "a SYN of this machine is first seen when it leaves through a device, and not which process sent it"),
+        HookPlan(
+            .tcpV4SendReset, .kprobe("tcp_v4_send_reset", "probe_tcp_v4_send_reset"),
+            loss: "that this machine answers with an RST is concluded from the IPv4 packet that leaves"),
+        HookPlan(
+            .tcpV6SendReset, .kprobe("tcp_v6_send_reset", "probe_tcp_v6_send_reset"), module: "ipv6",
+            loss: "that this machine answers with an RST is concluded from the IPv6 packet that leaves"),
+        HookPlan(
+            .tcpSendResetTracepoint, .tracepoint("tcp_send_reset"), standsInFor: [.tcpV4SendReset, .tcpV6SendReset],
+            loss: "that this machine makes an RST, and why, is not seen by the tracepoint either"),
+        HookPlan(
+            .tcpSendActiveReset, .kprobe("tcp_send_active_reset", "probe_tcp_send_active_reset"),
+            loss: "that a process aborts its connection is concluded from the RST that leaves"),
+        HookPlan(
+            .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4",
+            loss: "that a rule made an IPv4 RST is concluded from the dropped packet and the RST that leaves"),
+        HookPlan(
+            .nfSendReset6, .kprobe("nf_send_reset6", "probe_nf_send_reset6"), module: "nf_reject_ipv6",
+            loss: "that a rule made an IPv6 RST is concluded from the dropped packet and the RST that leaves"),
+        HookPlan(
+            .inetSockSetState, .tracepoint("inet_sock_set_state"),
+            loss: "that a socket got established is concluded from the packets"),
+        HookPlan(
+            .tcpRetransmitSkb, .tracepoint("tcp_retransmit_skb"),
+            loss: "a SYN that is sent again is told from the first only by its number"),
+        HookPlan(
+            .tcpRetransmitSynack, .tracepoint("tcp_retransmit_synack"),
+            loss: "a SYN-ACK that is sent again is told from the first only by its number"),
+        HookPlan(
+            .netDevStartXmit, .tracepoint("net_dev_start_xmit"),
+            loss: "what leaves this machine, the answer included, is not seen"),
+        HookPlan(
+            .kfreeSkb, .tracepoint("kfree_skb"),
+            loss: "where the kernel drops a packet, and why, is not seen"),
+    ]
+
+    static func plan(for hook: Hook) -> HookPlan? { all.first { $0.hook == hook } }
+}

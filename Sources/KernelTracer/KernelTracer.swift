@@ -1,0 +1,263 @@
+// The kernel side, running: programs loaded, hooks attached, observations and losses read.
+
+import CLibBPF
+import CNattrace
+import Glibc
+import Handshake
+
+/// Observes handshakes from the moment it is made until `close()` or its end.
+///
+/// Belongs to one thread. Nothing is pinned: programs, maps and links are descriptors of this
+/// process, so that nothing stays in the kernel however it ends.
+public final class KernelTracer {
+    /// Called when a hook was attached after the start, because its module was loaded.
+    public var onAttach: ((Hook, Backend) -> Void)?
+    /// Called when a hook could not be attached although its module was loaded, and why.
+    public var onUnavailable: ((Hook, String) -> Void)?
+
+    /// What became of each hook.
+    public private(set) var statuses: [Hook: HookStatus] = [:]
+
+    private let features: KernelFeatures
+    private let choice: BackendChoice
+    private let filter: nattrace_filter
+    private var modules: KernelModules
+
+    /// The first object, whose maps all later ones share. nil: closed.
+    private var object: ProgramObject?
+    private var attachments: [Hook: Attachment] = [:]
+    private var reader: RingReader?
+    private let followed: Int32
+    private let counters: LossCounters
+    /// Skipped runs of programs that are attached no more.
+    private var retiredSkips: UInt64 = 0
+
+    /// The ring buffer: readable while there are observations. For epoll(7), level-triggered.
+    public let descriptor: Int32
+
+    /// Loads and attaches; when it returns, every hook in `backends` observes.
+    ///
+    /// Throws `.notPermitted`, `.unsupportedKernel`, `.filter` for a filter that the kernel
+    /// side has no room for, or `.system`. A hook that cannot be attached is no error as long
+    /// as there are others; see `missing`.
+    public init(filter: ConnectionFilter, backend choice: BackendChoice = .auto) throws(TracerError) {
+        self.filter = try nattrace_filter(filter)
+        self.choice = choice
+        try Privileges().requireTracing()
+        LibbpfLog.capture()
+        features = try KernelFeatures.probe()
+        if choice == .kprobe && !features.kprobes {
+            throw .unsupportedKernel(
+                what: "it has no kprobes (CONFIG_KPROBE_EVENTS is off)",
+                whatToDo: "leave out --backend kprobe, so that its tracepoints are used")
+        }
+        let types = try KernelTypes()
+        modules = KernelModules.now()
+
+        let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
+        var open: [(plan: HookPlan, ways: [Way])] = []
+        for plan in HookPlan.all {
+            switch survey.ways(to: plan) {
+            case .open(let ways): open.append((plan, ways))
+            case .closed(let status): statuses[plan.hook] = status
+            }
+        }
+        let configuration = Self.configuration(self.filter, types)
+        let object = try ProgramObject(
+            loading: Set(open.flatMap { $0.ways.flatMap(\.programs) }), configuration: configuration)
+        let ring = try object.map("ring")
+        descriptor = ring
+        reader = try RingReader(map: ring)
+        followed = try object.map("followed")
+        counters = LossCounters(map: try object.map("lost"))
+        self.object = object
+
+        for (plan, ways) in open {
+            guard plan.standsInFor.allSatisfy({ attachments[$0] == nil }) else {
+                statuses[plan.hook] = .unneeded
+                continue
+            }
+            statuses[plan.hook] = attach(plan, ways, of: object, survey)
+            guard !plan.standsInFor.isEmpty, attachments[plan.hook] != nil else { continue }
+            for hook in plan.standsInFor {
+                // The tracepoint that tells a reason is also the one that shows every RST.
+                statuses[hook] = .replaced(by: plan.hook, isComplete: configuration.tcp_send_reset_reason != 0)
+            }
+        }
+        guard attachments.contains(where: { $0.key != .moduleLoad }) else {
+            throw .unsupportedKernel(
+                what: "no hook could be attached" + (missing.first.map { ", e.g. \($0.hook): \($0.loss)" } ?? ""),
+                whatToDo: "see `nattrace doctor`")
+        }
+        // A module may have been loaded after the list was read and before its loading was told.
+        lookForModules()
+    }
+
+    deinit { close() }
+
+    /// Attached hooks and how, both by name.
+    public var backends: [String: String] {
+        Dictionary(uniqueKeysWithValues: attachments.map { ($0.key.name, $0.value.backend.name) })
+    }
+
+    /// Hooks that are not attached, in the order of a packet's way, and what is lost by it or
+    /// when they will be. Hooks that another one stands in for completely are not among them.
+    public var missing: [StartInfo.Missing] {
+        Hook.allCases.compactMap { hook in
+            guard let status = statuses[hook], let plan = HookPlan.plan(for: hook),
+                let loss = status.loss(of: plan)
+            else { return nil }
+            return StartInfo.Missing(hook: hook.name, loss: loss)
+        }
+    }
+
+    /// Hands at most `limit` observations to `body`, oldest first; the memory is gone after it.
+    /// Attaches hooks of modules whose loading was told. Returns how many were handed over; the
+    /// descriptor stays readable while there are more.
+    public func drain(
+        limit: Int, _ body: (UnsafePointer<nattrace_observation>) -> Void
+    ) throws(TracerError) -> Int {
+        guard let reader else { return 0 }
+        let count = try reader.drain(limit: limit, body)
+        let events = reader.takeModuleEvents()
+        if !events.isEmpty {
+            for event in events { detach(from: event.name, attachedBefore: event.time) }
+            lookForModules()
+        }
+        return count
+    }
+
+    /// Stops following a handshake by one of its numbers, the client's ISN or the server's.
+    /// Unknown ones are no error: a reset or a full map may have removed them before.
+    public func unfollow(_ number: UInt32) {
+        guard object != nil else { return }
+        var key = number
+        bpf_map_delete_elem(followed, &key)
+    }
+
+    /// Every cause of loss with its total since the start, in a fixed order.
+    public func losses() throws(TracerError) -> [LossCount] {
+        guard object != nil else { return [] }
+        let skipped = attachments.values.reduce(retiredSkips) { $0 &+ LossCounters.skippedRuns(of: $1.descriptors) }
+        return try counters.read() + [LossCount(reason: "nested program run skipped by the kernel", total: skipped)]
+    }
+
+    /// Attaches hooks whose module is there by now, and lets go of those whose module is gone.
+    /// Called by itself when the kernel tells that a module was loaded; where it does not
+    /// (`isPollingNeeded`) to be called about once a second. Reads /proc/modules, no more.
+    public func lookForModules() {
+        guard modules.areSupported, object != nil else { return }
+        modules = KernelModules.now()
+        for (hook, attachment) in attachments {
+            if let module = attachment.module, !modules.loaded.contains(module) { detach(hook, from: module) }
+        }
+        let due = HookPlan.all.filter { plan in
+            if case .waiting(let module)? = statuses[plan.hook] { modules.loaded.contains(module) } else { false }
+        }
+        if !due.isEmpty { attachLate(due) }
+    }
+
+    /// Whether `lookForModules()` has to be called from time to time.
+    public var isPollingNeeded: Bool { modules.areSupported && attachments[.moduleLoad] == nil }
+
+    /// Detaches everything and frees it. May be called more than once.
+    public func close() {
+        // What tells of new modules goes first, then all others.
+        attachments[.moduleLoad] = nil
+        attachments = [:]
+        reader = nil
+        object = nil
+    }
+
+    /// Loads the programs of hooks whose module has just appeared. They get an object of their
+    /// own, because argument positions are constants of a loaded object and only the module's
+    /// BTF tells them. Maps are shared. A failure costs these hooks, not the trace.
+    private func attachLate(_ plans: [HookPlan]) {
+        do throws(TracerError) {
+            let types = try KernelTypes()
+            let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
+            let open = plans.compactMap { plan in
+                if case .open(let ways) = survey.ways(to: plan) { (plan: plan, ways: ways) } else { nil }
+            }
+            let late = try ProgramObject(
+                loading: Set(open.flatMap { $0.ways.flatMap(\.programs) }),
+                configuration: Self.configuration(filter, types), sharing: object)
+            for (plan, ways) in open {
+                let status = attach(plan, ways, of: late, survey)
+                report(plan.hook, status)
+            }
+        } catch {
+            for plan in plans { report(plan.hook, .unavailable(error.description)) }
+        }
+    }
+
+    private func report(_ hook: Hook, _ status: HookStatus) {
+        statuses[hook] = status
+        switch status {
+        case .attached(let backend): onAttach?(hook, backend)
+        case .unavailable(let cause): onUnavailable?(hook, cause)
+        default: break
+        }
+    }
+
+    /// Tries the ways in order.
+    private func attach(_ plan: HookPlan, _ ways: [Way], of object: ProgramObject, _ survey: HookSurvey) -> HookStatus {
+        var status = HookStatus.unneeded
+        for way in ways {
+            let programs = way.programs.compactMap(object.program)
+            guard programs.count == way.programs.count else {
+                let reasons = way.programs.compactMap { object.refused[$0] }
+                status = .unavailable("the kernel refused its program (\(reasons.first ?? "no reason given"))")
+                continue
+            }
+            var module: String?
+            if case .function(let name) = way.target { module = survey.module(of: name, in: plan) }
+            do throws(TracerError) {
+                attachments[plan.hook] = try Attachment(way, module: module, programs: programs, of: object)
+                return .attached(way.backend)
+            } catch .system(_, let error) where error == ENOENT {
+                status = .unavailable("this kernel has no such function, or only inlined")
+            } catch {
+                status = .unavailable(error.description)
+            }
+        }
+        return status
+    }
+
+    /// A module was loaded at `time`: what was attached to its functions before died with the
+    /// one that was unloaded in between.
+    private func detach(from module: String, attachedBefore time: UInt64) {
+        for (hook, attachment) in attachments where attachment.module == module && attachment.time < time {
+            detach(hook, from: module)
+        }
+    }
+
+    private func detach(_ hook: Hook, from module: String) {
+        guard let attachment = attachments.removeValue(forKey: hook) else { return }
+        attachment.detach()
+        retiredSkips &+= LossCounters.skippedRuns(of: attachment.descriptors)
+        statuses[hook] = .waiting(module: module)
+    }
+
+    private static func configuration(_ filter: nattrace_filter, _ types: KernelTypes) -> nattrace_configuration {
+        var configuration = nattrace_configuration()
+        configuration.filter = filter
+        configuration.filtering = filter.isFiltering ? 1 : 0
+        configuration.setArgumentPositions(from: types)
+        return configuration
+    }
+}
+
+extension HookStatus {
+    /// What is lost by it, for a person; nil: nothing.
+    func loss(of plan: HookPlan) -> String? {
+        switch self {
+        case .attached, .unneeded, .replaced(_, isComplete: true): nil
+        case .waiting(let module): "attached when module \(module) is loaded"
+        case .replaced(let other, isComplete: false):
+            "\(other.name) shows only RSTs that concern a full socket on this kernel; for a port without"
+                + " listener \(plan.loss)"
+        case .unavailable(let cause): "\(cause): \(plan.loss)"
+        }
+    }
+}
