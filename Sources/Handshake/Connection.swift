@@ -38,7 +38,9 @@ public final class Connection {
     var lastTime: UInt64
     /// The ending that the verdict was drawn from.
     var concluded: EndingKey?
-    /// Whether sinks were told of it: it passes the filter.
+    /// Whether it passes the filter.
+    var isAskedFor = false
+    /// Whether the sink was told of its steps.
     var isShown = false
     /// Whether it was ended and may only be looked at, not continued.
     var isGone = false

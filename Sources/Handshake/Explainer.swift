@@ -6,8 +6,31 @@ public struct ExplainerOptions: Sendable, Codable, Hashable {
     /// How long a handshake may stay without an answer.
     public var unansweredAfter: UInt64 = 5_000_000_000
     public var filter = ConnectionFilter()
+    public var selection = VerdictSelection()
+    /// Verdicts to be told at most; nil: no limit. When it is reached, `isExhausted`.
+    public var maximumVerdicts: Int?
 
     public init() {}
+}
+
+/// Which connections are told of, by how they ended. They are all counted.
+public struct VerdictSelection: Sendable, Codable, Hashable {
+    /// Only those that did not get established.
+    public var failedOnly = false
+    /// Only these verdicts; empty: all.
+    public var codes: Set<VerdictCode> = []
+
+    public init(failedOnly: Bool = false, codes: Set<VerdictCode> = []) {
+        self.failedOnly = failedOnly
+        self.codes = codes
+    }
+
+    /// Whether steps may be told as they happen, before it is known how the connection ends.
+    var takesAll: Bool { !failedOnly && codes.isEmpty }
+
+    func takes(_ verdict: Verdict) -> Bool {
+        (!failedOnly || verdict.outcome != .success) && (codes.isEmpty || codes.contains(verdict.code))
+    }
 }
 
 /// Builds one timeline per connection and gives it a verdict as soon as its evidence stands.
@@ -26,8 +49,10 @@ public final class Explainer {
     public static let maximumConnections = 16_384
 
     public private(set) var totals = Totals()
-    /// Verdicts given, revisions included.
+    /// Verdicts told to the sink, revisions included.
     public private(set) var verdictsGiven = 0
+    /// No further verdict will be told: there is no use in going on.
+    public var isExhausted: Bool { options.maximumVerdicts.map { verdictsGiven >= $0 } ?? false }
     /// Connections that had to go before their end.
     public private(set) var evicted: UInt64 = 0
 
@@ -96,7 +121,7 @@ public final class Explainer {
     /// Tracing ends: every connection still in flight gets the verdict that stands so far.
     public func finish(at time: UInt64) {
         advance(to: time)
-        let open = connections.values.joined().filter { connection in
+        let open = isExhausted ? [] : connections.values.joined().filter { connection in
             guard let verdict = connection.verdict else { return true }
             return verdict.outcome != .success
                 && connection.decisiveEnding.map { $0.key(in: connection) != connection.concluded } ?? false
@@ -164,14 +189,22 @@ public final class Explainer {
 
     /// Hands new steps to the sink, or all of them once the connection turns out to be asked for.
     private func show(_ connection: Connection, from first: Int) {
-        guard connection.steps.count > first else { return }
-        var first = first
-        if !connection.isShown {
+        guard connection.steps.count > first, !isExhausted else { return }
+        if !connection.isAskedFor {
             guard options.filter.matches(connection) else { return }
-            connection.isShown = true
-            first = 0
+            connection.isAskedFor = true
         }
-        for index in first..<connection.steps.count { sink.step(connection.steps[index], of: connection) }
+        if connection.isShown {
+            for index in first..<connection.steps.count { sink.step(connection.steps[index], of: connection) }
+        } else if options.selection.takesAll {
+            showAll(connection)
+        }
+    }
+
+    private func showAll(_ connection: Connection) {
+        guard !connection.isShown else { return }
+        connection.isShown = true
+        for step in connection.steps { sink.step(step, of: connection) }
     }
 
     // MARK: Deciding
@@ -225,11 +258,13 @@ public final class Explainer {
         connection.concluded = ending.key(in: connection)
         if let earlier = connection.verdict {
             verdict.isRevised = true
-            if connection.isShown { totals.verdicts[earlier.code, default: 1] -= 1 }
+            if connection.isAskedFor { totals.retract(earlier.code) }
         }
         connection.verdict = verdict
-        guard connection.isShown else { return }
+        guard connection.isAskedFor, !isExhausted else { return }
         totals.verdicts[verdict.code, default: 0] += 1
+        guard connection.isShown || options.selection.takes(verdict) else { return }
+        showAll(connection)
         verdictsGiven += 1
         sink.verdict(verdict, of: connection)
     }

@@ -73,6 +73,12 @@ public struct Totals: Sendable, Hashable {
     public var time: UInt64 = 0
 
     public init() {}
+
+    /// A connection's verdict was revised.
+    mutating func retract(_ code: VerdictCode) {
+        guard let count = verdicts[code] else { return }
+        verdicts[code] = count > 1 ? count - 1 : nil
+    }
 }
 
 /// All calls come from one thread, in order: start, then steps, verdicts and losses, then stop.

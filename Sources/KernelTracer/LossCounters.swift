@@ -13,7 +13,10 @@ public struct LossCount: Sendable, Equatable {
 
 struct LossCounters {
     /// In the order of NATTRACE_LOST_*.
-    private static let reasons = ["ring buffer full", "too many handshakes at once", "unpaired return"]
+    private static let reasons = [
+        "ring buffer full", "too many handshakes at once", "unpaired return",
+        "more steps before the filter matched than are kept",
+    ]
 
     /// The per-CPU map `lost`.
     let map: Int32
