@@ -105,9 +105,13 @@ def stop(number, _):
 
 
 def run_all(selected, settings):
-    if settings.jobs > 1:
-        return run_parallel(selected, settings)
-    return run_some(list(enumerate(selected)), settings)
+    numbered = list(enumerate(selected))
+    if settings.jobs == 1:
+        return run_some(numbered, settings)
+    alone = [entry for entry in numbered if "late-modules" in entry[1].needs]
+    together = [entry for entry in numbered if entry not in alone]
+    counts = [run_some(alone, settings), run_parallel(together, settings)]
+    return tuple(map(sum, zip(*counts)))
 
 
 def run_some(numbered, settings):
@@ -132,10 +136,9 @@ def run_some(numbered, settings):
     return passed, failed
 
 
-def run_parallel(selected, settings):
+def run_parallel(numbered, settings):
     """The same in several processes, each with its share; a share that dies counts as failed."""
-    shares = [share for share in
-              (list(enumerate(selected))[start::settings.jobs] for start in range(settings.jobs)) if share]
+    shares = [share for share in (numbered[start::settings.jobs] for start in range(settings.jobs)) if share]
     workers = []
     try:
         for share in shares:

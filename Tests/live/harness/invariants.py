@@ -23,6 +23,8 @@ CODES = {"established", "no_listener", "listener_other_address", "listener_loopb
          "conntrack_full", "conntrack_invalid", "stale_conntrack", "untracked", "nat_exhausted",
          "reset_by_backend", "reset_by_client", "hairpin_without_snat", "asymmetric_reply", "icmp_unreachable",
          "syn_unanswered", "synack_unanswered", "dropped", "unexplained"}
+# Where the evidence may not say what to change; every other failure comes with advice.
+WITHOUT_ADVICE = {"dropped", "unexplained"}
 # What a retransmission looks like: the only steps that may start anew after a verdict.
 AGAIN = {"syn", "synack", "retransmit"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
@@ -148,6 +150,11 @@ def _verdict(line, code):
     for item in get(line, "nattrace.evidence", []):
         if not isinstance(item, dict) or "kind" not in item:
             yield f"verdict {code}: evidence without a kind: {item!r}"
+    advice = get(line, "nattrace.advice", [])
+    if not isinstance(advice, list) or not all(isinstance(item, str) for item in advice):
+        yield f"verdict {code}: nattrace.advice is {advice!r}"
+    elif outcome == "failure" and not advice and code not in WITHOUT_ADVICE:
+        yield f"verdict {code}: it gives no advice"
     checklist = get(line, "nattrace.checklist")
     if not isinstance(checklist, dict):
         yield f"verdict {code}: nattrace.checklist is {checklist!r}"

@@ -14,7 +14,7 @@ STOPPING = 15
 
 
 class Program:
-    """One run of the program under test. `lines` are the parsed lines of stdout, `problems` what was wrong with them."""
+    """One run of the program under test. `lines` are stdout's parsed lines, `problems` what was wrong with them."""
 
     def __init__(self, path, arguments, pace, wrapper=(), stdout=subprocess.PIPE):
         self.arguments, self._pace = list(arguments), pace
