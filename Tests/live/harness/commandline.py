@@ -190,5 +190,8 @@ def run_in_vm(settings):
     if settings.save_recordings:
         words += ["--out", os.path.abspath(settings.save_recordings)]
         inner += ["--save-recordings", os.path.abspath(settings.save_recordings)]
+    if not os.access(VM, os.X_OK):
+        print(f"no virtual machines here: {VM} is missing", file=sys.stderr)
+        return 69
     sys.stdout.flush()
     os.execv(VM, [*words, "--", *inner])
