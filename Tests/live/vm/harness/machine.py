@@ -66,11 +66,11 @@ class Machine:
             child.kill()
             child.wait()
 
-    def start(self, command, size=(24, 80)):
-        """Boot; `command` is a list of words, `size` that of the terminal."""
+    def start(self, command):
+        """Boot; `command` is a list of words."""
         archive = self.directory / "initramfs"
         initramfs.write(archive, self.kernel, {
-            "settings": self.settings(size),
+            "settings": self.settings(),
             "command": "exec " + shlex.join(self.in_environment(command)) + "\n",
         })
         usable = [way for way in ACCELERATIONS
@@ -145,11 +145,10 @@ class Machine:
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=descriptors, preexec_fn=in_child))
 
-    def settings(self, size):
+    def settings(self):
         name = "nattrace-" + self.kernel.name.replace(".", "-")
         values = {"kernel": self.kernel.release, "modules": self.kernel.modules, "name": name,
-                  "mode": self.mode, "end": self.end_mark, "out": self.out or "",
-                  "rows": size[0], "columns": size[1]}
+                  "mode": self.mode, "end": self.end_mark, "out": self.out or ""}
         return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in values.items())
 
     def in_environment(self, command):
@@ -192,8 +191,8 @@ class Machine:
 
     def interact(self, terminal):
         """Carry an interactive shell's terminal until it ends; its exit status."""
-        terminal.when_resized = lambda rows, columns: self.send(
-            "control", f"{rows} {columns}\n".encode())
+        terminal.tell_size(lambda rows, columns: self.send(
+            "control", f"{rows} {columns}\n".encode()))
         with selectors.DefaultSelector() as waiting:
             for source in [self.ports["control"], self.ports["terminal"], terminal.keyboard]:
                 waiting.register(source, selectors.EVENT_READ)

@@ -22,26 +22,24 @@ class Terminal:
     def __init__(self):
         if not (os.isatty(0) and os.isatty(1)):
             raise VMError("`vm shell` wants a terminal; for a command use `vm run`")
-        self.when_resized = None
 
     def __enter__(self):
         self.before = termios.tcgetattr(0)
         tty.setraw(0)
-        signal.signal(signal.SIGWINCH, self.resized)
         return self
 
     def __exit__(self, *_):
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
         termios.tcsetattr(0, termios.TCSADRAIN, self.before)
 
-    def size(self):
-        answer = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8))
-        rows, columns, _, _ = struct.unpack("4H", answer)
-        return rows or 24, columns or 80
-
-    def resized(self, *_):
-        if self.when_resized:
-            self.when_resized(*self.size())
+    def tell_size(self, tell):
+        """Call `tell` with rows and columns, now and whenever they change."""
+        def resized(*_):
+            answer = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8))
+            rows, columns, _, _ = struct.unpack("4H", answer)
+            tell(rows, columns)
+        signal.signal(signal.SIGWINCH, resized)
+        resized()
 
     def read(self):
         keys = os.read(0, 1 << 12)
