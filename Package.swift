@@ -26,6 +26,7 @@ let package = Package(
         .testTarget(name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"]),
         .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake"]),
         .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
+        .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
     ],
     swiftLanguageModes: [.v6],

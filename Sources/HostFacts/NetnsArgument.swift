@@ -88,7 +88,8 @@ struct NetnsArgument {
     private func error(_ failure: FactFailure) -> NetnsError {
         failure.isPermission
             ? NetnsError(
-                code: .notPermitted, description: "not permitted to look at network namespace '\(text)': run as root")
+                code: .notPermitted,
+                description: "network namespace '\(text)' may not be looked at: that needs CAP_SYS_PTRACE; run as root")
             : NetnsError(code: .system, description: failure.description)
     }
 }

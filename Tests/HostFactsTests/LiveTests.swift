@@ -121,7 +121,10 @@ private final class ListeningSocket {
         #expect(text.contains("network namespace 1"))
     }
 
-    @Test(.enabled(if: access("/run/netns", F_OK) != 0, "a name may be given to the tests' own namespace"))
+    @Test(
+        .enabled(
+            if: (try? Files.names(in: NamespaceNames.folder, limit: 1))?.isEmpty ?? true,
+            "the tests' own namespace may have a name"))
     func doesNotNameItsOwnNamespaceWithoutAName() {
         #expect(facts.answer(.netnsName(inode: own)) == .nothing)
     }

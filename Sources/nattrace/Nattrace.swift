@@ -1,0 +1,158 @@
+import ArgumentParser
+import Glibc
+
+/// The root of the command line.
+@main
+struct Nattrace: ParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "nattrace",
+        abstract: Trace.configuration.abstract,
+        version: version,
+        subcommands: [Trace.self, Replay.self],
+        defaultSubcommand: Trace.self)
+
+    static func main() {
+        // A reader that goes away is no failure; writing then reports EPIPE.
+        signal(SIGPIPE, SIG_IGN)
+        let outcome = perform(Array(CommandLine.arguments.dropFirst()))
+        var status = outcome.status
+        var error = outcome.error
+        if !outcome.text.isEmpty, let failure = write(outcome.text, to: STDOUT_FILENO), failure != EPIPE {
+            status = .cannotWrite
+            error = "stdout cannot be written: \(String(cString: strerror(failure)))"
+        }
+        if let error { _ = write("nattrace: \(oneLine(error))\n", to: STDERR_FILENO) }
+        Glibc.exit(status.rawValue)
+    }
+
+    /// What is left to say when a command is over.
+    struct Outcome: Equatable {
+        var status: ExitStatus
+        /// For stdout: help, the version, a completion script.
+        var text = ""
+        /// For stderr.
+        var error: String?
+    }
+
+    static func perform(_ arguments: [String]) -> Outcome {
+        var command: any ParsableCommand
+        do {
+            command = try parse(commandLine: arguments)
+        } catch let failure as Failure {
+            return outcome(of: failure)
+        } catch {
+            return help(error) ?? outcome(of: .usage(usageMessage(message(for: error))))
+        }
+        return run { try command.run() }
+    }
+
+    /// ArgumentParser's way to say that help, the version or a completion script is asked for:
+    /// an error, of parsing or of a command that stands for it. nil: another error.
+    private static func help(_ error: any Error) -> Outcome? {
+        guard exitCode(for: error).isSuccess else { return nil }
+        let text = fullMessage(for: error)
+        return Outcome(status: .done, text: text.hasSuffix("\n") ? text : text + "\n")
+    }
+
+    /// Errors that are no `Failure` come from below, and are no fault of the command line.
+    static func run(_ body: () throws -> Void) -> Outcome {
+        do {
+            try body()
+            return Outcome(status: .done)
+        } catch let failure as Failure {
+            return outcome(of: failure)
+        } catch {
+            return help(error) ?? Outcome(status: .system, error: "\(error)")
+        }
+    }
+
+    /// The command that a command line asks for. Throws a `Failure` or an error of ArgumentParser.
+    static func parse(commandLine arguments: [String]) throws -> any ParsableCommand {
+        try parseAsRoot(try spelledOut(arguments))
+    }
+
+    /// Puts in the name of the command that is meant where there is none: without it the help
+    /// would not show a single option, and each misspelt command would be a surplus argument.
+    static func spelledOut(_ arguments: [String]) throws(Failure) -> [String] {
+        let commands = ["trace", "replay"]
+        guard let first = arguments.first else { return ["trace"] }
+        if commands.contains(first) || first == "--version" || first.hasPrefix("--generate-completion-script") {
+            return arguments
+        }
+        if first == "help" {
+            guard arguments.count > 1 else { return ["trace", "--help"] }
+            return try spelledOut([arguments[1], "--help"])
+        }
+        if first.hasPrefix("-") { return ["trace"] + arguments }
+        if let near = Values.suggestion(for: first, among: commands) {
+            throw .usage("unknown command '\(first)': did you mean '\(near)'?")
+        }
+        throw .usage("unknown command '\(first)': there are 'trace' and 'replay'.")
+    }
+
+    /// ArgumentParser's message in the manner of this program's own.
+    static func usageMessage(_ message: String) -> String {
+        var message = message
+        if message.hasPrefix("Error: ") { message.removeFirst("Error: ".count) }
+        if let mark = message.firstIndex(of: "'"), message.hasPrefix("Unknown option") {
+            let rest = message[mark...]
+            message = "unknown option " + rest
+            if let end = message.firstOccurrence(of: "'. Did you mean ") {
+                message.replaceSubrange(end, with: "': did you mean ")
+            }
+        }
+        return message.prefix(1).lowercased() + message.dropFirst()
+    }
+
+    private static func outcome(of failure: Failure) -> Outcome {
+        let message = failure.message
+        guard failure.status == .usage else { return Outcome(status: failure.status, error: message) }
+        let isClosed = message.hasSuffix("?") || message.hasSuffix(".")
+        return Outcome(status: .usage, error: message + (isClosed ? " " : ". ") + "See 'nattrace --help'.")
+    }
+
+    /// Line breaks and other control characters, which an argument may hold, written out.
+    static func oneLine(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if scalar == "\n" {
+                result += " "
+            } else if scalar.properties.generalCategory == .control {
+                result += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+
+    /// Writes all of a text; returns the error number where that fails.
+    private static func write(_ text: String, to descriptor: Int32) -> Int32? {
+        var text = text
+        return text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while !rest.isEmpty {
+                let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
+                if count < 0 {
+                    if errno == EINTR { continue }
+                    return errno
+                }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            }
+            return nil
+        }
+    }
+}
+
+extension String {
+    fileprivate func firstOccurrence(of needle: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(needle) { return start..<index(start, offsetBy: needle.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+
+/// `nattrace replay`: explains a recording, anywhere, without privilege.
+struct Replay: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Explains the connections of a recording; needs no privilege.",
+        usage: "nattrace replay FILE [filters] [output]",
+        discussion: """
+            Gives the same verdicts as tracing did, on any machine.
+
+            EXAMPLES:
+              nattrace replay night.ntr --failed
+              nattrace replay night.ntr --json --dport 443
+
+            FILTERS of different kinds all have to hold; one kind given several times is an "or". --netns \
+            takes an inode number here: names and processes are those of another time or machine.
+            """)
+
+    @Argument(help: "A file that 'nattrace --record' wrote.", completion: .file())
+    var file: String
+
+    @OptionGroup(title: "Filters")
+    var filters: FilterOptions
+
+    @OptionGroup(title: "Output")
+    var output: OutputOptions
+
+    func run() throws {
+        try runReplay(request())
+    }
+
+    func request() throws(Failure) -> ReplayRequest {
+        ReplayRequest(
+            path: file,
+            filter: try filters.filter { (name) throws(Failure) in
+                if let inode = UInt32(name), inode > 0 { return inode }
+                throw .usage("'--netns \(name)': a recording knows network namespaces by inode number only")
+            },
+            filterText: filters.text, shown: filters.shown, output: output.request)
+    }
+}

@@ -1,0 +1,63 @@
+// What the command line asks for, as plain values.
+
+import Handshake
+
+/// Which connections are shown, beyond the filter that decides which are observed.
+struct Shown: Hashable, Sendable {
+    /// Only connections that did not get established.
+    var failedOnly = false
+    /// Only these verdicts; empty: all.
+    var verdicts: Set<VerdictCode> = []
+}
+
+enum ColorChoice: String, Sendable, CaseIterable {
+    /// On a terminal, unless NO_COLOR is set.
+    case auto
+    case always, never
+}
+
+enum BackendChoice: String, Sendable, CaseIterable {
+    /// For each hook the best that works.
+    case auto
+    case kprobe, tracepoint
+}
+
+/// How and for how long to show.
+struct OutputRequest: Hashable, Sendable {
+    /// JSON lines instead of text for people.
+    var json = false
+    /// A recording to write beside whatever else is shown.
+    var recordPath: String?
+    var color = ColorChoice.auto
+    /// Each step as it happens, and not only with the verdict.
+    var follow = false
+    /// Stop after so many verdicts; nil: no limit.
+    var count: Int?
+    /// Stop after so many nanoseconds, in a replay of the recording's time; nil: no limit.
+    var duration: UInt64?
+    /// Nanoseconds that a handshake may stay without an answer.
+    var unansweredAfter: UInt64 = OutputRequest.defaultUnansweredAfter
+
+    static let defaultUnansweredAfter: UInt64 = 5_000_000_000
+}
+
+/// `nattrace trace`
+struct TraceRequest: Hashable, Sendable {
+    var filter = ConnectionFilter()
+    /// The filters as on the command line, e.g. `--dport 80`; empty: none.
+    var filterText = ""
+    var shown = Shown()
+    var output = OutputRequest()
+    var backend = BackendChoice.auto
+}
+
+/// `nattrace replay`
+struct ReplayRequest: Hashable, Sendable {
+    /// The recording.
+    var path: String
+    var filter = ConnectionFilter()
+    /// The filters as on the command line, e.g. `--dport 80`; empty: none.
+    var filterText = ""
+    var shown = Shown()
+    var output = OutputRequest()
+}

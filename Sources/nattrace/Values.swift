@@ -1,0 +1,138 @@
+// Values of options as people write them. All pure: text in, value out, or a message that
+// says what is right.
+
+import Handshake
+
+/// Why a value is refused; ArgumentParser shows the description behind the value and its option.
+struct ValueError: Error, Equatable, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
+
+enum Values {
+    /// `8080`, or a range with both ends in it: `8000-8080`. Port 0 is none.
+    static func ports(_ text: String) throws(ValueError) -> ClosedRange<UInt16> {
+        let ends = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { port($0) }
+        switch ends.count {
+        case 1:
+            if let only = ends[0] { return only...only }
+        default:
+            if let first = ends[0], let last = ends[1] {
+                if first <= last { return first...last }
+                throw ValueError("a range begins with its lower port: write \(last)-\(first)")
+            }
+        }
+        throw ValueError("write a port from 1 to 65535, or a range like 8000-8080")
+    }
+
+    private static func port(_ text: Substring) -> UInt16? {
+        guard let number = decimal(text), number > 0 else { return nil }
+        return UInt16(exactly: number)
+    }
+
+    /// `192.0.2.7`, `2001:db8::/32`.
+    static func prefix(_ text: String) throws(ValueError) -> AddressPrefix {
+        if let prefix = AddressPrefix(text) { return prefix }
+        throw ValueError("write an IPv4 or IPv6 address, or a block like 192.0.2.0/24 or 2001:db8::/32")
+    }
+
+    /// A name that a network interface can have (dev_valid_name): 1 to 15 bytes, no slash,
+    /// colon or white space.
+    static func interface(_ text: String) throws(ValueError) -> String {
+        guard (1...15).contains(text.utf8.count) else {
+            throw ValueError("names of interfaces have 1 to 15 bytes")
+        }
+        let forbidden: [UInt8] = [UInt8(ascii: "/"), UInt8(ascii: ":"), UInt8(ascii: " ")]
+        guard text != ".", text != "..", text.utf8.allSatisfy({ !forbidden.contains($0) && !(9...13).contains($0) })
+        else {
+            throw ValueError("no interface can have this name; 'ip link' shows them")
+        }
+        return text
+    }
+
+    /// A verdict's code, as `no_listener`.
+    static func verdict(_ text: String) throws(ValueError) -> VerdictCode {
+        if let code = VerdictCode(rawValue: text) { return code }
+        let codes = VerdictCode.allCases.map(\.rawValue)
+        if let near = suggestion(for: text, among: codes) { throw ValueError("did you mean '\(near)'?") }
+        throw ValueError("write one of \(codes.joined(separator: ", "))")
+    }
+
+    /// `30s`, `500ms`, `2m`, `1h`, or a plain number of seconds, as nanoseconds; more than nothing.
+    static func duration(_ text: String) throws(ValueError) -> UInt64 {
+        let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
+        let unit: UInt64? =
+            switch text[digits.endIndex...] {
+            case "ms": 1_000_000
+            case "", "s": 1_000_000_000
+            case "m": 60_000_000_000
+            case "h": 3_600_000_000_000
+            default: nil
+            }
+        guard let unit, let count = decimal(digits), count > 0 else {
+            throw ValueError("write a time like 500ms, 30s, 2m or 1h")
+        }
+        // Within the kernel's own range of times, so that one may be added to another.
+        let (time, overflow) = count.multipliedReportingOverflow(by: unit)
+        guard !overflow, time <= UInt64(Int64.max) else {
+            throw ValueError("that is longer than this machine can measure")
+        }
+        return time
+    }
+
+    /// A count of at least one.
+    static func count(_ text: String) throws(ValueError) -> Int {
+        guard let number = decimal(text[...]), number > 0, let count = Int(exactly: number) else {
+            throw ValueError("write a number from 1")
+        }
+        return count
+    }
+
+    /// Digits only: `UInt64("+1")` would take a sign.
+    private static func decimal(_ text: Substring) -> UInt64? {
+        text.utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) ? UInt64(text) : nil
+    }
+
+    /// The candidate that was probably meant: at most every third letter is another.
+    static func suggestion(for text: String, among candidates: [String]) -> String? {
+        // Nobody means any of them by what is much longer, and the table would be large.
+        guard text.utf8.count <= 64 else { return nil }
+        let nearest = candidates.map { (candidate: $0, distance: distance(Array(text.utf8), Array($0.utf8))) }
+            .min { $0.distance < $1.distance }
+        guard let nearest, nearest.distance * 3 <= max(text.utf8.count, 3) else { return nil }
+        return nearest.candidate
+    }
+
+    /// How many letters have to be inserted, removed, replaced or swapped with their neighbour.
+    static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        var beforeLast: [Int] = []
+        var last = Array(0...b.count)
+        for i in a.indices {
+            var row = [i + 1]
+            row.reserveCapacity(b.count + 1)
+            for j in b.indices {
+                var best = min(last[j] + (a[i] == b[j] ? 0 : 1), last[j + 1] + 1, row[j] + 1)
+                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { best = min(best, beforeLast[j - 1] + 1) }
+                row.append(best)
+            }
+            beforeLast = last
+            last = row
+        }
+        return last[b.count]
+    }
+}
+
+extension ClosedRange<UInt16> {
+    /// As on the command line.
+    var optionText: String { lowerBound == upperBound ? "\(lowerBound)" : "\(lowerBound)-\(upperBound)" }
+}
+
+extension AddressPrefix {
+    /// As on the command line.
+    var optionText: String {
+        length == (address.family == .v4 ? 32 : 128) ? "\(address)" : "\(address)/\(length)"
+    }
+}

@@ -1,0 +1,182 @@
+import Glibc
+import Handshake
+import Testing
+
+@testable import nattrace
+
+private func trace(_ line: String) throws -> TraceRequest {
+    let command = try Nattrace.parse(commandLine: line.split(separator: " ").map(String.init))
+    return try #require(command as? Trace).request()
+}
+
+private func replay(_ line: String) throws -> ReplayRequest {
+    let command = try Nattrace.parse(commandLine: line.split(separator: " ").map(String.init))
+    return try #require(command as? Replay).request()
+}
+
+/// What a command line that asks for nothing sensible gets to read.
+private func refusal(_ arguments: [String]) -> String? {
+    let outcome = Nattrace.perform(arguments)
+    guard outcome.status == .usage, outcome.text.isEmpty, let error = outcome.error else { return nil }
+    return Nattrace.oneLine(error)
+}
+
+private func refusal(_ line: String) -> String? { refusal(line.split(separator: " ").map(String.init)) }
+
+@Suite struct CommandLineTests {
+    @Test func tracesByDefault() throws {
+        #expect(try trace("") == TraceRequest())
+        var expected = TraceRequest()
+        expected.filter.destinationPorts = [80...80]
+        expected.filterText = "--dport 80"
+        #expect(try trace("--dport 80") == expected)
+        #expect(try trace("trace --dport 80") == expected)
+        #expect(try trace("--dport=80") == expected)
+    }
+
+    @Test func readsEveryFilter() throws {
+        let line =
+            "--dport 80 --dport 8000-8080 --sport 1024-65535 --port 443 --daddr 192.0.2.0/24 --saddr 198.51.100.7"
+            + " --addr 203.0.113.0/24 --interface eth0 --interface lo -4 --failed --verdict no_listener"
+            + " --verdict dropped"
+        let request = try trace(line)
+        var filter = ConnectionFilter()
+        filter.destinationPorts = [80...80, 8000...8080]
+        filter.sourcePorts = [1024...65535]
+        filter.ports = [443...443]
+        filter.destinations = [try #require(AddressPrefix("192.0.2.0/24"))]
+        filter.sources = [try #require(AddressPrefix("198.51.100.7"))]
+        filter.addresses = [try #require(AddressPrefix("203.0.113.0/24"))]
+        filter.interfaces = ["eth0", "lo"]
+        filter.family = .v4
+        #expect(request.filter == filter)
+        #expect(request.shown == Shown(failedOnly: true, verdicts: [.noListener, .dropped]))
+        #expect(request.filterText == line)
+        #expect(try trace("-i eth0 -6").filterText == "--interface eth0 -6")
+        #expect(try trace("-6").filter.family == .v6)
+    }
+
+    @Test func readsEveryOutputOption() throws {
+        let request = try trace(
+            "--json --record /tmp/x --color never --follow --count 3 --duration 2m --unanswered-after 500ms"
+                + " --backend tracepoint")
+        #expect(
+            request.output
+                == OutputRequest(
+                    json: true, recordPath: "/tmp/x", color: .never, follow: true, count: 3,
+                    duration: 120_000_000_000, unansweredAfter: 500_000_000))
+        #expect(request.backend == .tracepoint)
+        #expect(request.filterText == "")
+        #expect(try trace("").output.unansweredAfter == 5_000_000_000)
+    }
+
+    @Test func readsReplays() throws {
+        var expected = ReplayRequest(path: "night.ntr")
+        expected.filter.ports = [80...80]
+        expected.filter.netns = 4_026_531_840
+        expected.filterText = "--port 80 --netns 4026531840"
+        expected.output.json = true
+        #expect(try replay("replay night.ntr --port 80 --json --netns 4026531840") == expected)
+        #expect(try replay("replay --json --netns 4026531840 night.ntr --port 80") == expected)
+        for name in ["blue", "pid:1", "0", "-1", "4294967296"] {
+            #expect(refusal(["replay", "x", "--netns=\(name)"])?.contains("'--netns \(name)'") == true, "\(name)")
+        }
+    }
+
+    @Test func findsTheNamespace() throws {
+        var status = stat()
+        try #require(stat("/proc/self/ns/net", &status) == 0)
+        let inode = UInt32(truncatingIfNeeded: status.st_ino)
+        #expect(try trace("--netns pid:\(getpid())").filter.netns == inode)
+        #expect(try trace("--netns \(inode)").filter.netns == inode)
+        #expect(Nattrace.perform(["--netns", "no-such-name"]).status == .noInput)
+        #expect(Nattrace.perform(["--netns", "pid:\(Int32.max)"]).status == .noInput)
+        #expect(Nattrace.perform(["--netns", "a/b"]).status == .usage)
+    }
+
+    @Test func limitsFiltersToWhatTheKernelSideHolds() throws {
+        for option in ["--dport 7", "--sport 7", "--port 7", "--daddr ::", "--saddr ::", "--addr ::", "--interface x"] {
+            let sixteen = Array(repeating: option, count: 16).joined(separator: " ")
+            _ = try trace(sixteen)
+            let name = option.prefix { $0 != " " }
+            #expect(refusal("\(sixteen) \(option)")?.hasPrefix("\(name) is given 17 times") == true, "\(option)")
+        }
+    }
+
+    @Test(arguments: [
+        ("--dprt 80", "unknown option '--dprt': did you mean '--dport'? See 'nattrace --help'."),
+        ("-x", "unknown option '-x'. See 'nattrace --help'."),
+        ("--dport", "missing value for '--dport <port>'. See 'nattrace --help'."),
+        (
+            "--dport 0",
+            "the value '0' is invalid for '--dport <port>': write a port from 1 to 65535, or a range like 8000-8080."
+                + " See 'nattrace --help'."
+        ),
+        ("--dport 80 extra", "unexpected argument 'extra'. See 'nattrace --help'."),
+        ("rplay x", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
+        ("help rplay", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
+        ("report x", "unknown command 'report': there are 'trace' and 'replay'. See 'nattrace --help'."),
+        ("replay", "missing expected argument '<file>'. See 'nattrace --help'."),
+        ("-4 -6", "-4 and -6 exclude each other: leave both out to see IPv4 and IPv6. See 'nattrace --help'."),
+        (
+            "--verdict no_listner",
+            "the value 'no_listner' is invalid for '--verdict <code>': did you mean 'no_listener'?"
+                + " See 'nattrace --help'."
+        ),
+    ])
+    func saysInOneLineWhatIsWrong(line: String, message: String) {
+        #expect(refusal(line) == message)
+    }
+
+    /// Options of later versions are unknown, not ignored.
+    @Test(arguments: [
+        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor", "--backend fentry", "--color sometimes",
+        "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
+        "replay a b", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay", "help doctor",
+    ])
+    func refusesWhatThereIsNot(line: String) throws {
+        let error = try #require(refusal(line))
+        #expect(error.hasSuffix("See 'nattrace --help'."))
+        #expect(!error.contains("\n"))
+    }
+
+    @Test func tellsFailuresOfTheRunFromThoseOfTheCommandLine() {
+        struct Other: Error, CustomStringConvertible {
+            var description: String { "the ring broke" }
+        }
+        #expect(Nattrace.run {} == Nattrace.Outcome(status: .done))
+        #expect(Nattrace.run { throw Other() } == Nattrace.Outcome(status: .system, error: "the ring broke"))
+        #expect(
+            Nattrace.run { throw Failure(.notPermitted, "CAP_BPF is missing") }
+                == Nattrace.Outcome(status: .notPermitted, error: "CAP_BPF is missing"))
+    }
+
+    @Test func keepsMessagesOnOneLine() throws {
+        #expect(try #require(refusal(["--a\nb\u{1b}[31m"])).contains("--a b\\u{1b}[31m"))
+    }
+
+    @Test func helpsAndTellsItsVersion() {
+        let lines = [
+            ["--help"], ["-h"], ["help"], ["trace", "--help"], ["help", "trace"], ["--dport", "80", "--help"],
+        ]
+        for line in lines {
+            let outcome = Nattrace.perform(line)
+            #expect(outcome.status == .done && outcome.error == nil, "\(line)")
+            for part in ["sudo nattrace --dport 80", "nattrace replay FILE", "--unanswered-after", "--verdict", "-4"] {
+                #expect(outcome.text.contains(part), "\(line) \(part)")
+            }
+        }
+        for line in [["replay", "--help"], ["help", "replay"]] {
+            let outcome = Nattrace.perform(line)
+            #expect(outcome.status == .done && outcome.error == nil, "\(line)")
+            #expect(outcome.text.contains("USAGE: nattrace replay FILE") && !outcome.text.contains("--backend"))
+        }
+        #expect(Nattrace.perform(["--version"]) == Nattrace.Outcome(status: .done, text: Nattrace.version + "\n"))
+    }
+
+    @Test func writesCompletions() {
+        let outcome = Nattrace.perform(["--generate-completion-script", "bash"])
+        #expect(outcome.status == .done)
+        #expect(outcome.text.contains("--unanswered-after") && outcome.text.contains("stale_conntrack"))
+    }
+}
