@@ -12,7 +12,8 @@ STRIPS ?= llvm-strip llvm-strip-14 llvm-strip-15 llvm-strip-16 llvm-strip-17 llv
 find_clang = $(shell for c in $(CLANGS); do $$c -print-targets 2>/dev/null | grep -qw bpf && echo $$c && break; done)
 find_strip = $(shell for s in $(STRIPS); do command -v $$s && break; done)
 
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__BPF__
+BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_$(BPF_ARCH)
 # libbpf's headers and the kernel's are the machine's own; asm/ is in the folder of its architecture.
 BPF_CFLAGS += -idirafter /usr/include/$(shell uname -m)-linux-gnu
 

@@ -1,11 +1,13 @@
 // The running kernel's names for its numbers. The values move between kernels, so they are
 // read from its BTF.
 
+import Handshake
+
 /// Names of drop and reset reasons, as the running kernel spells them, without the prefix of
 /// the enum: `NO_SOCKET`. NOT_SPECIFIED, which says that the kernel does not tell, is a name.
 ///
 /// Belongs to one thread. Nothing but the names is kept of the kernel's BTF.
-public final class BTFNames {
+public final class BTFNames: KernelNames {
     private let dropReasons: [UInt32: String]
     private let resetReasons: [UInt32: String]
     private let subsystems: [UInt32: String]

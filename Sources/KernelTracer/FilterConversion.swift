@@ -55,12 +55,6 @@ extension nattrace_filter {
         try copy(
             "--interface", filter.interfaces, into: &interface, of: InterfaceName.self, count: &interfaces, name)
     }
-
-    /// Whether anything at all is asked for: without, the kernel side skips its comparisons.
-    var isFiltering: Bool {
-        netns != 0 || family != 0 || source_ports != 0 || destination_ports != 0 || ports != 0
-            || source_prefixes != 0 || destination_prefixes != 0 || prefixes != 0 || interfaces != 0
-    }
 }
 
 /// `char[NATTRACE_NAME_LENGTH]`, padded with NUL.

@@ -242,7 +242,6 @@ public final class KernelTracer {
     private static func configuration(_ filter: nattrace_filter, _ types: KernelTypes) -> nattrace_configuration {
         var configuration = nattrace_configuration()
         configuration.filter = filter
-        configuration.filtering = filter.isFiltering ? 1 : 0
         configuration.setArgumentPositions(from: types)
         return configuration
     }

@@ -9,6 +9,11 @@ public struct LossCount: Sendable, Equatable {
     /// For a person and for alerts, always spelled the same: `ring buffer full`.
     public var reason: String
     public var total: UInt64
+
+    public init(reason: String, total: UInt64) {
+        self.reason = reason
+        self.total = total
+    }
 }
 
 struct LossCounters {

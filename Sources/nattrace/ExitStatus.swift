@@ -1,3 +1,6 @@
+import KernelTracer
+import Output
+
 /// How the program ends, after sysexits(3).
 enum ExitStatus: Int32 {
     /// Done, also after SIGINT, SIGTERM, or a reader that closed the pipe.
@@ -35,5 +38,20 @@ struct Failure: Error, Equatable {
     /// A usage error.
     static func usage(_ message: String) -> Failure {
         Failure(.usage, message)
+    }
+}
+
+extension Failure {
+    /// The errors of the modules below know their exit statuses.
+    init(_ error: TracerError) {
+        self.init(ExitStatus(rawValue: error.exitStatus) ?? .system, error.description)
+    }
+
+    init(_ error: OutputError) {
+        self.init(ExitStatus(rawValue: error.exitStatus) ?? .cannotWrite, error.description)
+    }
+
+    init(_ error: RecordingError) {
+        self.init(ExitStatus(rawValue: error.exitStatus) ?? .damagedRecording, error.description)
     }
 }

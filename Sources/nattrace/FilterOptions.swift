@@ -93,7 +93,7 @@ struct FilterOptions: ParsableArguments {
         return filter
     }
 
-    var shown: Shown { Shown(failedOnly: failedOnly, verdicts: Set(verdicts)) }
+    var selection: VerdictSelection { VerdictSelection(failedOnly: failedOnly, codes: Set(verdicts)) }
 
     /// As on the command line, in one order and one spelling; empty: no filter.
     var text: String {

@@ -1,10 +1,12 @@
 import ArgumentParser
 import Glibc
+import KernelTracer
+import Output
 
 /// The root of the command line.
 @main
 struct Nattrace: ParsableCommand {
-    static let version = "0.1.0"
+    static let version = nattraceVersion
 
     static let configuration = CommandConfiguration(
         commandName: "nattrace",
@@ -63,6 +65,12 @@ struct Nattrace: ParsableCommand {
             return Outcome(status: .done)
         } catch let failure as Failure {
             return outcome(of: failure)
+        } catch let error as TracerError {
+            return outcome(of: Failure(error))
+        } catch let error as OutputError {
+            return outcome(of: Failure(error))
+        } catch let error as RecordingError {
+            return outcome(of: Failure(error))
         } catch {
             return help(error) ?? Outcome(status: .system, error: "\(error)")
         }

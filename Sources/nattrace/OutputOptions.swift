@@ -1,4 +1,5 @@
 import ArgumentParser
+import KernelTracer
 
 extension ColorChoice: ExpressibleByArgument {}
 extension BackendChoice: ExpressibleByArgument {}
@@ -43,6 +44,6 @@ struct OutputOptions: ParsableArguments {
     var request: OutputRequest {
         OutputRequest(
             json: json, recordPath: recordPath, color: color, follow: follow, count: count, duration: duration,
-            unansweredAfter: unansweredAfter ?? OutputRequest.defaultUnansweredAfter)
+            unansweredAfter: unansweredAfter)
     }
 }

@@ -26,7 +26,7 @@ struct Replay: ParsableCommand {
     var output: OutputOptions
 
     func run() throws {
-        try runReplay(request())
+        try ReplaySession(request: request()).run()
     }
 
     func request() throws(Failure) -> ReplayRequest {
@@ -36,6 +36,6 @@ struct Replay: ParsableCommand {
                 if let inode = UInt32(name), inode > 0 { return inode }
                 throw .usage("'--netns \(name)': a recording knows network namespaces by inode number only")
             },
-            filterText: filters.text, shown: filters.shown, output: output.request)
+            filterText: filters.text, selection: filters.selection, output: output.request)
     }
 }

@@ -1,25 +1,12 @@
 // What the command line asks for, as plain values.
 
 import Handshake
-
-/// Which connections are shown, beyond the filter that decides which are observed.
-struct Shown: Hashable, Sendable {
-    /// Only connections that did not get established.
-    var failedOnly = false
-    /// Only these verdicts; empty: all.
-    var verdicts: Set<VerdictCode> = []
-}
+import KernelTracer
 
 enum ColorChoice: String, Sendable, CaseIterable {
     /// On a terminal, unless NO_COLOR is set.
     case auto
     case always, never
-}
-
-enum BackendChoice: String, Sendable, CaseIterable {
-    /// For each hook the best that works.
-    case auto
-    case kprobe, tracepoint
 }
 
 /// How and for how long to show.
@@ -35,10 +22,9 @@ struct OutputRequest: Hashable, Sendable {
     var count: Int?
     /// Stop after so many nanoseconds, in a replay of the recording's time; nil: no limit.
     var duration: UInt64?
-    /// Nanoseconds that a handshake may stay without an answer.
-    var unansweredAfter: UInt64 = OutputRequest.defaultUnansweredAfter
-
-    static let defaultUnansweredAfter: UInt64 = 5_000_000_000
+    /// Nanoseconds that a handshake may stay without an answer; nil: as the recording had it, or
+    /// the default.
+    var unansweredAfter: UInt64?
 }
 
 /// `nattrace trace`
@@ -46,7 +32,7 @@ struct TraceRequest: Hashable, Sendable {
     var filter = ConnectionFilter()
     /// The filters as on the command line, e.g. `--dport 80`; empty: none.
     var filterText = ""
-    var shown = Shown()
+    var selection = VerdictSelection()
     var output = OutputRequest()
     var backend = BackendChoice.auto
 }
@@ -58,6 +44,6 @@ struct ReplayRequest: Hashable, Sendable {
     var filter = ConnectionFilter()
     /// The filters as on the command line, e.g. `--dport 80`; empty: none.
     var filterText = ""
-    var shown = Shown()
+    var selection = VerdictSelection()
     var output = OutputRequest()
 }

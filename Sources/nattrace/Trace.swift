@@ -1,5 +1,6 @@
 import ArgumentParser
 import HostFacts
+import KernelTracer
 
 /// `nattrace [trace]`: explains connections while they are made.
 struct Trace: ParsableCommand {
@@ -36,13 +37,13 @@ struct Trace: ParsableCommand {
     var backend = BackendChoice.auto
 
     func run() throws {
-        try runTrace(request())
+        try TraceSession(request()).run()
     }
 
     func request() throws(Failure) -> TraceRequest {
         TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
-            filterText: filters.text, shown: filters.shown, output: output.request, backend: backend)
+            filterText: filters.text, selection: filters.selection, output: output.request, backend: backend)
     }
 
     private static func netns(_ argument: String) throws(Failure) -> UInt32 {

@@ -11,7 +11,17 @@
 #include <sys/epoll.h>		// KernelTracer: the event loop
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
+
+/// Columns of the terminal behind a descriptor, 0 where there is none. ioctl(2) takes
+/// variable arguments, which Swift does not call.
+static inline unsigned short nattrace_terminal_columns(int descriptor)
+{
+	struct winsize size = {0};
+
+	return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
 
 // HostFacts: sched.h hides it without _GNU_SOURCE, which Swift's importer does not define.
 int setns(int fd, int nstype);

@@ -1,0 +1,57 @@
+// What the command line needs of the machine: clocks, names, the service manager.
+
+import CNattrace
+import Glibc
+
+/// As `nattrace --version` says.
+let nattraceVersion = "0.1.0"
+
+/// CLOCK_MONOTONIC in nanoseconds: the clock of bpf_ktime_get_ns().
+func monotonicNow() -> UInt64 { nanoseconds(CLOCK_MONOTONIC) }
+
+/// CLOCK_REALTIME minus CLOCK_MONOTONIC, in nanoseconds.
+func realtimeOffset() -> Int64 {
+    Int64(bitPattern: nanoseconds(CLOCK_REALTIME) &- nanoseconds(CLOCK_MONOTONIC))
+}
+
+private func nanoseconds(_ clock: clockid_t) -> UInt64 {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+func hostName() -> String { systemNames().host }
+func kernelRelease() -> String { systemNames().release }
+
+/// uname(2). Both are at most 64 bytes and end in NUL.
+private func systemNames() -> (host: String, release: String) {
+    var names = utsname()
+    uname(&names)
+    func text<T>(_ field: T) -> String {
+        withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+    return (text(names.nodename), text(names.release))
+}
+
+/// Tells the service manager (sd_notify(3)), if there is one. That it does not listen is no error.
+func notifySystemd(_ state: String) {
+    guard let path = getenv("NOTIFY_SOCKET").map({ Array(String(cString: $0).utf8) }), path.count > 1 else { return }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let room = MemoryLayout.size(ofValue: address.sun_path)
+    guard path.count < room else { return }
+    withUnsafeMutableBytes(of: &address.sun_path) { raw in
+        raw.copyBytes(from: path)
+        // `@` stands for the NUL that abstract addresses begin with.
+        if raw[0] == UInt8(ascii: "@") { raw[0] = 0 }
+    }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    let length = socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + path.count)
+    withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+            _ = state.withCString { sendto(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL), generic, length) }
+        }
+    }
+}

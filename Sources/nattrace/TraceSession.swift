@@ -1,0 +1,199 @@
+// A live run: one thread and one loop, from the ring buffer to the sinks.
+
+import CNattrace
+import Glibc
+import Handshake
+import HostFacts
+import KernelTracer
+import Output
+
+/// Traces until a signal, a limit or a closed pipe ends it.
+///
+/// Everything here belongs to the thread that runs the loop.
+final class TraceSession {
+    private let request: TraceRequest
+    private let loop: EventLoop
+    private let tracer: KernelTracer
+    private let facts: LiveFacts
+    private let explainer: Explainer
+    private let recorder: RecordingWriter?
+    private let display: Display
+    private let start: StartInfo
+    private var waiting = ReorderBuffer()
+    private var losses = LossReports()
+    private var end: UInt64?
+    private var nextLossCheck: UInt64
+    private var failure: Failure?
+    /// Observations that this program does not know: the kernel side is its own, so none.
+    private var undecodable: UInt64 = 0
+
+    /// How often the kernel's loss counters are read, in nanoseconds.
+    private static let lossInterval: UInt64 = 1_000_000_000
+    /// Observations taken from the ring before what they mean is worked out.
+    private static let batch = 8192
+
+    init(_ request: TraceRequest) throws {
+        self.request = request
+        signal(SIGPIPE, SIG_IGN)
+        // Before anything that might start a thread: signals are blocked for the whole process.
+        loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
+        tracer = try KernelTracer(filter: request.filter, backend: request.backend)
+        facts = LiveFacts(names: try BTFNames())
+        let now = monotonicNow()
+        let start = StartInfo(
+            version: nattraceVersion, hostName: hostName(), kernel: kernelRelease(), backends: tracer.backends,
+            missing: tracer.missing, filter: request.filterText, time: now, realtimeOffset: realtimeOffset())
+        self.start = start
+
+        var options = ExplainerOptions()
+        if let wanted = request.output.unansweredAfter { options.unansweredAfter = wanted }
+        options.filter = request.filter
+        options.selection = request.selection
+        options.maximumVerdicts = request.output.count
+        let header = RecordingHeader(start: start, unansweredAfter: options.unansweredAfter)
+        let recorder = try request.output.recordPath.map { try RecordingWriter(path: $0, header: header) }
+        self.recorder = recorder
+        display = Display(request.output)
+        let facts = facts
+        let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
+        let tracer = tracer
+        explainer = Explainer(options: options, facts: asked, sink: display.sink) { tracer.unfollow($0) }
+        end = request.output.duration.map { now &+ $0 }
+        nextLossCheck = now &+ Self.lossInterval
+    }
+
+    func run() throws {
+        tracer.onAttach = { [unowned self] hook, backend in
+            facts.invalidateSymbols()
+            explainer.forgetSymbols()
+            display.status.note("now also watching \(hook.name) (\(backend.name)): its module was loaded")
+        }
+        tracer.onUnavailable = { [unowned self] hook, why in
+            display.status.note("cannot watch \(hook.name): \(why)")
+        }
+        loop.onSignal = { [unowned self] number in
+            if number == SIGWINCH { display.resized() } else { loop.stop() }
+        }
+        loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
+        try loop.watch(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
+
+        display.sink.start(start)
+        display.flush()
+        display.status.tracing(start)
+        notifySystemd("READY=1")
+        try turn()
+        var stopped: TracerError?
+        do { try loop.run() } catch { stopped = error }
+        finish()
+        tracer.close()
+        if let stopped { throw stopped }
+        if let failure { throw failure }
+    }
+
+    // MARK: The loop's turn
+
+    /// Takes what the ring holds, works out what is old enough, writes, and sets the next deadline.
+    private func turn() throws(TracerError) {
+        let now = monotonicNow()
+        let complete = try collect()
+        work(upTo: min(now, complete) &- ReorderBuffer.window)
+        if now >= nextLossCheck {
+            try reportLosses(at: now)
+            if tracer.isPollingNeeded { tracer.lookForModules() }
+            nextLossCheck = now &+ Self.lossInterval
+        }
+        write()
+        if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
+        try loop.setDeadline(nextDeadline(after: now))
+    }
+
+    /// Empties the ring, or takes so much that the rest has to wait. Returns the time up to which
+    /// nothing is left in it.
+    private func collect() throws(TracerError) -> UInt64 {
+        var last: UInt64 = 0
+        let count = try tracer.drain(limit: Self.batch) { observation in
+            waiting.add(observation.pointee)
+            last = observation.pointee.time_ns
+        }
+        return count < Self.batch ? .max : last
+    }
+
+    private func work(upTo time: UInt64) {
+        waiting.release(upTo: time) { raw in
+            guard !explainer.isExhausted else { return }
+            guard let observation = Observation(raw) else {
+                undecodable += 1
+                return
+            }
+            recorder?.observation(raw)
+            explainer.observe(observation)
+        }
+        if !explainer.isExhausted { explainer.advance(to: time) }
+    }
+
+    private func nextDeadline(after now: UInt64) -> UInt64 {
+        var next = nextLossCheck
+        if !waiting.isEmpty { next = min(next, now &+ ReorderBuffer.window) }
+        if let due = explainer.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
+        if let end { next = min(next, end) }
+        return max(next, now)
+    }
+
+    private func reportLosses(at now: UInt64) throws(TracerError) {
+        var counts = try tracer.losses()
+        counts.append(LossCount(reason: "too many connections at once", total: explainer.evicted))
+        counts.append(LossCount(reason: "observation not understood", total: undecodable))
+        for loss in losses.news(in: counts, at: now) {
+            recorder?.loss(loss)
+            explainer.report(loss)
+        }
+    }
+
+    /// One write for each output. A reader that is gone is a reason to end, a full disk an error.
+    private func write() {
+        switch display.flush() {
+        case .open: break
+        case .readerGone: loop.stop()
+        case .failed(let error): fail(error)
+        }
+        if case .failed(let error)? = recorder?.flush() { fail(error) }
+    }
+
+    private func fail(_ error: OutputError) {
+        failure = failure ?? Failure(error)
+        loop.stop()
+    }
+
+    // MARK: The end
+
+    /// Nothing that was captured is lost: the ring is emptied, and what is in flight gets the
+    /// verdict that stands so far.
+    private func finish() {
+        notifySystemd("STOPPING=1")
+        while !explainer.isExhausted, let last = try? collect(), last != .max {}
+        let now = monotonicNow()
+        work(upTo: .max)
+        try? reportLosses(at: now)
+        explainer.finish(at: now)
+        if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
+        if case .failed(let error) = display.flush() { fail(error) }
+        display.status.summary(explainer.totals)
+    }
+}
+
+/// Turns growing totals into reports of what is new.
+struct LossReports {
+    private var known: [String: (total: UInt64, time: UInt64)] = [:]
+
+    /// One report for each cause that struck since it was last asked.
+    mutating func news(in counts: [LossCount], at now: UInt64) -> [Loss] {
+        counts.compactMap { count in
+            let before = known[count.reason] ?? (0, now)
+            known[count.reason] = (count.total, now)
+            guard count.total > before.total else { return nil }
+            return Loss(
+                reason: count.reason, events: count.total - before.total, total: count.total, time: now,
+                since: before.time)
+        }
+    }
+}
