@@ -81,8 +81,10 @@ struct ListenerDump {
     }
 
     private static func kernelError(_ code: Int32) -> FactFailure {
+        // __sock_diag_cmd and inet_diag_lock_handler, after they tried to load it.
+        if code == -ENOENT { return FactFailure("sock_diag: this kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)") }
         // Negated without overflow: the bytes may say anything.
-        FactFailure(call: "sock_diag", code: 0 &- code)
+        return FactFailure(call: "sock_diag", code: 0 &- code)
     }
 
     private mutating func addListener(_ body: ArraySlice<UInt8>) throws(FactFailure) {
