@@ -12,10 +12,12 @@ STRIPS ?= llvm-strip llvm-strip-14 llvm-strip-15 llvm-strip-16 llvm-strip-17 llv
 find_clang = $(shell for c in $(CLANGS); do $$c -print-targets 2>/dev/null | grep -qw bpf && echo $$c && break; done)
 find_strip = $(shell for s in $(STRIPS); do command -v $$s && break; done)
 
-BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_$(BPF_ARCH)
-# libbpf's headers and the kernel's are the machine's own; asm/ is in the folder of its architecture.
-BPF_CFLAGS += -idirafter /usr/include/$(shell uname -m)-linux-gnu
+MACHINE := $(shell uname -m)
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
+# Registers that hold a function's arguments differ; libbpf's names of architectures are the kernel's.
+BPF_CFLAGS += -D__TARGET_ARCH_$(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(MACHINE)))
+# The BPF target has no asm/ of its own: Debian keeps the machine's in a folder of its triplet.
+BPF_CFLAGS += -idirafter /usr/include/$(MACHINE)-linux-gnu
 
 ifeq ($(V),1)
 Q :=

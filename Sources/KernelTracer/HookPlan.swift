@@ -38,13 +38,19 @@ struct HookPlan: Sendable {
     let loss: String
     /// Used only where none of these could be attached, because it shows the same.
     let standsInFor: [Hook]
+    /// Where it is used, it shows the whole of these, which are then left out.
+    let supersedes: [Hook]
 
-    init(_ hook: Hook, _ ways: Way..., module: String? = nil, standsInFor: [Hook] = [], loss: String) {
+    init(
+        _ hook: Hook, _ ways: Way..., module: String? = nil, standsInFor: [Hook] = [], supersedes: [Hook] = [],
+        loss: String
+    ) {
         self.hook = hook
         self.ways = ways
         self.module = module
         self.loss = loss
         self.standsInFor = standsInFor
+        self.supersedes = supersedes
     }
 
     /// In an order in which what stands in for others comes after them, and modules are
@@ -108,11 +114,12 @@ struct HookPlan: Sendable {
             .tcpV6SendReset, .kprobe("tcp_v6_send_reset", "probe_tcp_v6_send_reset"), module: "ipv6",
             loss: "that this machine answers with an RST is concluded from the IPv6 packet that leaves"),
         HookPlan(
-            .tcpSendResetTracepoint, .tracepoint("tcp_send_reset"), standsInFor: [.tcpV4SendReset, .tcpV6SendReset],
-            loss: "that this machine makes an RST, and why, is not seen by the tracepoint either"),
-        HookPlan(
             .tcpSendActiveReset, .kprobe("tcp_send_active_reset", "probe_tcp_send_active_reset"),
             loss: "that a process aborts its connection is concluded from the RST that leaves"),
+        HookPlan(
+            .tcpSendResetTracepoint, .tracepoint("tcp_send_reset"), standsInFor: [.tcpV4SendReset, .tcpV6SendReset],
+            supersedes: [.tcpSendActiveReset],
+            loss: "that this machine makes an RST, and why, is not seen by the tracepoint either"),
         HookPlan(
             .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4",
             loss: "that a rule made an IPv4 RST is concluded from the dropped packet and the RST that leaves"),

@@ -83,6 +83,10 @@ public final class KernelTracer {
                 // The tracepoint that tells a reason is also the one that shows every RST.
                 statuses[hook] = .replaced(by: plan.hook, isComplete: configuration.tcp_send_reset_reason != 0)
             }
+            for hook in plan.supersedes {
+                attachments[hook] = nil
+                statuses[hook] = .replaced(by: plan.hook, isComplete: true)
+            }
         }
         guard attachments.contains(where: { $0.key != .moduleLoad }) else {
             throw .unsupportedKernel(

@@ -18,9 +18,8 @@ public struct LossCount: Sendable, Equatable {
 
 struct LossCounters {
     /// In the order of NATTRACE_LOST_*.
-    private static let reasons = [
-        "ring buffer full", "too many handshakes at once", "unpaired return",
-        "more steps before the filter matched than are kept",
+    static let reasons = [
+        "ring buffer full", "too many handshakes at once", "unpaired return", "too much happened to a held SYN",
     ]
 
     /// The per-CPU map `lost`.
