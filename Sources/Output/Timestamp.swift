@@ -65,6 +65,18 @@ struct Clock {
         output.put(UInt8(ascii: "Z"))
     }
 
+    /// `23:59:59.123Z`
+    func timeOfDay(_ monotonic: UInt64) -> String {
+        let (seconds, nanoseconds) = realtime(monotonic)
+        let second = CivilTime(secondsSinceEpoch: seconds).second
+        func digits(_ number: Int, _ count: Int) -> String {
+            let text = String(number)
+            return String(repeating: "0", count: max(0, count - text.count)) + text
+        }
+        return "\(digits(second / 3600, 2)):\(digits(second / 60 % 60, 2)):\(digits(second % 60, 2))"
+            + ".\(digits(Int(nanoseconds / 1_000_000), 3))Z"
+    }
+
     private mutating func remember(_ seconds: Int64) {
         second = seconds
         let civil = CivilTime(secondsSinceEpoch: seconds)

@@ -1,0 +1,49 @@
+// What goes beside the data, on standard error: that tracing runs, warnings, errors, the end.
+
+import Handshake
+
+/// Writes lines that begin with `nattrace: `, each at once. If nobody reads them, that is no error.
+public final class StatusWriter {
+    private let output: OutputBuffer
+
+    /// The descriptor stays the caller's.
+    public init(descriptor: Int32 = 2) { output = OutputBuffer(descriptor: descriptor, name: "standard error") }
+
+    /// Everything is attached: `tracing` and how, then what is missing and what that costs.
+    public func tracing(_ start: StartInfo) {
+        var counts: [String: Int] = [:]
+        for backend in start.backends.values { counts[backend, default: 0] += 1 }
+        let backends = counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+        let hooks = start.backends.count
+        note(
+            "tracing on kernel \(start.kernel): \(hooks) \(hooks == 1 ? "hook" : "hooks")"
+                + (backends.isEmpty ? "" : " (\(backends))") + ", "
+                + (start.filter.isEmpty ? "no filter" : "filter \(start.filter)") + "; Ctrl-C ends")
+        for missing in start.missing { warning("\(missing.hook) is not observed: \(missing.loss)") }
+    }
+
+    /// `3 connections: 1 established, 2 no_listener; 57 events, none lost`
+    public func summary(_ totals: Totals) {
+        let verdicts = VerdictCode.allCases.compactMap { code in
+            totals.verdicts[code].flatMap { $0 > 0 ? "\($0) \(code.rawValue)" : nil }
+        }
+        let connections = totals.verdicts.values.reduce(0) { $0 + max(0, $1) }
+        note(
+            (connections == 0 ? "no connection" : connections == 1 ? "1 connection" : "\(connections) connections")
+                + (verdicts.isEmpty ? "" : ": " + verdicts.joined(separator: ", "))
+                + "; \(totals.events) \(totals.events == 1 ? "event" : "events"), "
+                + (totals.lost == 0 ? "none lost" : "\(totals.lost) LOST"))
+    }
+
+    public func warning(_ text: String) { note("warning: " + text) }
+
+    /// Why the program ends, in one line; the exit status is the caller's.
+    public func error(_ text: String) { note("error: " + text) }
+
+    public func note(_ text: String) {
+        output.put("nattrace: ")
+        output.put(text: sanitized(text))
+        output.endLine()
+        output.flush()
+    }
+}

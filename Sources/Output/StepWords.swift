@@ -1,0 +1,137 @@
+// What a step is, in a few words for a person.
+
+import Handshake
+
+/// A step in words: what happened, and a remark for the line below it.
+struct StepWords {
+    var what: String
+    var tone = TerminalStyle.Tone.plain
+    /// The rule that did it.
+    var remark: String?
+
+    init(_ step: Step, of connection: Connection, style: TerminalStyle) {
+        let packet = step.packet
+        let role = packet?.flags.role.word
+        let reason = step.reason.flatMap { $0.isEmpty ? nil : ": " + style.outside($0) }
+        let device = step.interface.flatMap { $0.isEmpty ? nil : " by " + style.outside($0) } ?? ""
+        // Where a packet runs to, or from whom an answer comes.
+        let direction = packet.map { connection.isAnswer($0) ? " from \($0.tuple.source)" : " to \($0.tuple.destination)" }
+        let state = step.conntrack?.stateName.flatMap { $0 == "NONE" ? nil : ", " + $0 } ?? ""
+        var saysReason = false
+        var saysProcess = false
+
+        switch step.action {
+        case .syn, .synack, .ack, .rst:
+            let way =
+                switch step.stage {
+                case .ingress: " in" + device
+                case .egress: " out" + device
+                default: ""
+                }
+            // As the client sees it, the line above the steps says it; else it is worth a look.
+            let isDialled = packet.map { [connection.dialled, connection.dialled.reversed].contains($0.tuple) } ?? true
+            what = Self.word(step.action) + (isDialled && !way.isEmpty ? way : (direction ?? "") + (way.isEmpty ? "" : "," + way))
+            if step.action == .rst { tone = .bad }
+        case .conntrackNew: what = "conntrack: new entry"
+        case .conntrackMatch:
+            what = step.conntrack?.isReplyDirection == true ? "conntrack: answer to an entry" : "conntrack: matches an entry"
+            what += state
+        case .conntrackInvalid:
+            what = "conntrack: INVALID" + (reason ?? "")
+            saysReason = true
+            tone = .bad
+        case .conntrackUntracked: what = "conntrack: not tracked"
+        case .natDestination, .natSource, .natReverse:
+            what = Self.translation(step, style: style)
+            tone = .rewrite
+        case .rule: what = "rule"
+        case .route: what = "routed" + (device.isEmpty ? "" : " out" + device)
+        case .deliver: what = (role ?? "packet") + " delivered to TCP" + (packet.map { " on \($0.tuple.destination)" } ?? "")
+        case .listener:
+            if case .listener(let bound?) = step.detail {
+                what = "listener found on \(Self.bound(Endpoint(address: bound.address, port: bound.port)))"
+            } else {
+                what = "no listener" + (packet.map { " for \($0.tuple.destination)" } ?? " found")
+                tone = .bad
+            }
+        case .request: what = "SYN put into the listener's queue"
+        case .reset:
+            tone = .failure
+            switch step.detail {
+            case .reset(.active): what = "RST made: TCP aborts its connection"
+            case .reset(.netfilter): what = "RST made by a rule"
+            default: what = reason == nil ? "RST made by TCP" : "RST made"
+            }
+        case .drop:
+            what = (role ?? "packet") + (direction ?? "") + " dropped"
+            tone = .failure
+        case .transmit: what = (role ?? "packet") + (direction ?? "") + " sent" + (step.process == nil ? " by TCP" : "")
+        case .retransmit:
+            what = (role ?? "packet") + (direction ?? "") + " sent again"
+            tone = .warning
+        case .established:
+            what = "established"
+            tone = .good
+        }
+        if let process = step.process, step.action == .listener {
+            what += ", " + style.process(process)
+            saysProcess = true
+        }
+        if let reason, !saysReason { what += reason }
+        if let process = step.process, !saysProcess, step.action != .syn { what += " by " + style.process(process) }
+        remark = step.rule.flatMap { Self.rule($0, style: style) }
+    }
+
+    private static func word(_ action: Action) -> String {
+        switch action {
+        case .synack: "SYN-ACK"
+        case .ack: "ACK"
+        case .rst: "RST"
+        default: "SYN"
+        }
+    }
+
+    /// `DNAT 203.0.113.10:80 → 10.0.0.2:8080`
+    private static func translation(_ step: Step, style: TerminalStyle) -> String {
+        let name =
+            switch step.action {
+            case .natDestination: "DNAT"
+            case .natSource: "SNAT"
+            default: "un-NAT"
+            }
+        guard case .translation(let before, let after, let asked) = step.detail else { return name }
+        var text = name
+        if before.source != after.source { text += " " + style.flow(before.source, after.source) }
+        if before.destination != after.destination {
+            text += (before.source != after.source ? ", " : " ") + style.flow(before.destination, after.destination)
+        }
+        if before == after { text += ": nothing to change" }
+        if let asked, asked.asksAddress, asked.first.address != asked.last.address {
+            text += " (of \(asked.first.address) to \(asked.last.address))"
+        }
+        return text
+    }
+
+    /// `rule ip nat prerouting 4: tcp dport 80 dnat to 10.0.0.2:8080`
+    static func rule(_ rule: Rule, style: TerminalStyle) -> String? {
+        let place = [rule.ruleset, rule.id].compactMap { $0 }.filter { !$0.isEmpty }.map(style.outside)
+        let text = rule.text.flatMap { $0.isEmpty ? nil : style.outside($0) }
+        guard !place.isEmpty || text != nil else { return nil }
+        return (["rule"] + place).joined(separator: " ") + (text.map { ": " + $0 } ?? "")
+    }
+
+    /// `*:80` for a listener on every IPv4 address.
+    static func bound(_ end: Endpoint) -> String {
+        end.address.isUnspecified && end.address.family == .v4 ? "*:\(end.port)" : end.description
+    }
+}
+
+extension Connection {
+    /// Whether a packet comes from the end that was dialled.
+    func isAnswer(_ packet: Packet) -> Bool {
+        if packet.flags.role == .synack { return true }
+        if packet.flags.role == .syn { return false }
+        let source = packet.tuple.source
+        return source == dialled.destination || source == translated?.destination
+    }
+}

@@ -1,0 +1,334 @@
+// The terminal: what happened, for the person who has to repair it.
+
+import Handshake
+
+/// Shows each connection as one block when its verdict stands, or, with `follow`, each step as it
+/// happens, on lines that begin with the connection's tag.
+///
+/// No line is wider than the terminal. A narrow one shows offset, stage, what happened, and
+/// the function where there is room; from `wideColumns` on there are columns for the rest.
+/// Status lines are no part of it: see `StatusWriter`.
+public final class TerminalSink: Sink {
+    /// From here on there is a table with more columns.
+    static let wideColumns = 120
+    /// Sentences are not read well in longer lines.
+    static let proseColumns = 120
+    /// Where the width is not known.
+    public static let defaultWidth = 80
+    /// A table needs that much; on a narrower terminal its lines are broken by the terminal.
+    static let narrowest = 60
+
+    public let output: OutputBuffer
+    /// Columns of the terminal; to be set again when it changes (SIGWINCH).
+    public var width: Int {
+        didSet { widths = [:] }
+    }
+
+    private let style: TerminalStyle
+    private let follow: Bool
+    private var clock = Clock(realtimeOffset: 0)
+    /// Columns of a table that is still growing, so that following lines stay under each other.
+    private var widths: [Column: Int] = [:]
+    /// What steps usually take, so that lines which are shown one by one stand under each other.
+    private static let usualWidths: [Column: Int] = [
+        .what: 44, .packet: 46, .netns: 10, .device: 8, .cpu: 6, .function: 23, .backend: 10,
+    ]
+    /// Where the last line shown was, if following.
+    private var lastPlace: (connection: UInt64, netns: String?)?
+
+    /// - Parameters:
+    ///   - width: columns, `defaultWidth` where standard output is no terminal.
+    ///   - colour: as --color, NO_COLOR and isatty(3) say.
+    ///   - unicode: whether the locale is UTF-8; without it, ASCII only.
+    ///   - follow: steps as they happen, not when the verdict stands.
+    public init(output: OutputBuffer, width: Int = defaultWidth, colour: Bool, unicode: Bool, follow: Bool) {
+        self.output = output
+        self.width = width
+        self.follow = follow
+        style = TerminalStyle(colour: colour, unicode: unicode)
+    }
+
+    // MARK: Sink
+
+    public func start(_ start: StartInfo) { clock = Clock(realtimeOffset: start.realtimeOffset) }
+
+    public func step(_ step: Step, of connection: Connection) {
+        guard follow else { return }
+        if step.sequence == 0 { header(connection) }
+        table([Row(step, of: connection, style: style)], of: connection)
+    }
+
+    public func verdict(_ verdict: Verdict, of connection: Connection) {
+        header(connection, revised: verdict.isRevised)
+        if !follow {
+            widths = [:]
+            lastPlace = nil
+            table(connection.steps.map { Row($0, of: connection, style: style) }, of: connection)
+            if connection.omittedSteps > 0 {
+                line(" \(style.ellipsis) \(connection.omittedSteps) later steps were not kept", .dim, connection)
+            }
+            put("")
+        }
+        explain(verdict, of: connection)
+        put("")
+        lastPlace = nil
+    }
+
+    public func loss(_ loss: Loss) {
+        let text =
+            "!! \(loss.events) \(loss.events == 1 ? "event" : "events") lost: \(style.outside(loss.reason)) (\(loss.total) since the start). "
+            + "What is shown from here may have gaps."
+        for part in wrapped(text, width: usableWidth) { put(style.paint(part, .warning)) }
+        lastPlace = nil
+    }
+
+    public func stop(_ totals: Totals) {}
+
+    // MARK: lines
+
+    private var usableWidth: Int { max(width, Self.narrowest) }
+    /// What the tag of a connection takes at the beginning of a line.
+    private var tagColumns: Int { follow ? 7 : 0 }
+    private var room: Int { usableWidth - tagColumns }
+
+    private func put(_ text: String) {
+        output.put(text: text)
+        output.endLine()
+    }
+
+    private func line(_ text: String, _ connection: Connection) {
+        put(follow ? style.paint(tag(connection), .dim) + " " + text : text)
+    }
+
+    private func line(_ text: String, _ tone: TerminalStyle.Tone, _ connection: Connection) {
+        line(style.paint(text, tone), connection)
+    }
+
+    /// The last six digits of the connection's number.
+    private func tag(_ connection: Connection) -> String {
+        let digits = String(connection.id & 0xff_ffff, radix: 16)
+        return String(repeating: "0", count: 6 - digits.count) + digits
+    }
+
+    /// Who dialled whom, and what the translation made of it.
+    private func header(_ connection: Connection, revised: Bool = false) {
+        let dialled = connection.dialled
+        var text = style.flow(dialled.source, dialled.destination)
+        if let translated = connection.translated, translated != dialled {
+            let ends =
+                translated.source == dialled.source
+                ? translated.destination.description : style.flow(translated.source, translated.destination)
+            text += " \(style.rewrite)\(gluedSpace)\(ends)"
+        }
+        let time = clock.timeOfDay(connection.startTime)
+        let lines = wrapped(text, width: columns(text) <= room ? room : room - 2)
+        for (index, part) in lines.enumerated() {
+            let indent = index == 0 ? "" : "  "
+            let gap = room - columns(part) - indent.utf8.count - time.utf8.count
+            var shown = indent + paintRewrite(part)
+            if index == lines.count - 1, gap >= 2 {
+                shown += String(repeating: " ", count: gap) + style.paint(time, .dim)
+            }
+            line(shown, connection)
+        }
+        if revised { line(" what happened since has changed the verdict", .warning, connection) }
+    }
+
+    /// Bold, and the part behind the double arrow as conspicuous as a rewrite is.
+    private func paintRewrite(_ text: String) -> String {
+        guard style.colour else { return text }
+        let parts = text.split(separator: style.rewrite, maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return style.paint(text, .bold) }
+        return style.paint(String(parts[0]), .bold) + style.paint(style.rewrite + String(parts[1]), .rewrite)
+    }
+
+    // MARK: verdict
+
+    private func explain(_ verdict: Verdict, of connection: Connection) {
+        let mark = style.mark(verdict.outcome)
+        let after = "after \(Row.milliseconds(verdict.duration))"
+        let code = verdict.code.rawValue
+        let gap = room - 4 - code.utf8.count - after.utf8.count
+        line(
+            " " + style.paint("\(mark.text) \(code)", mark.tone) + (gap >= 1 ? "  " + style.paint(after, .dim) : ""),
+            connection)
+        if !verdict.sentence.isEmpty { item("why", [style.outside(verdict.sentence)], .bold, connection) }
+        if verdict.outcome != .success {
+            if let place = place(of: verdict) { item("where", [place], .plain, connection) }
+            if let checks = verdict.checklist.words { item("checked", [checks], .plain, connection) }
+        }
+        item("evidence", verdict.evidence.map { $0.words(style) }, .plain, connection)
+        item("change", verdict.advice.map(style.outside), verdict.outcome == .success ? .plain : .bold, connection)
+    }
+
+    private func place(of verdict: Verdict) -> String? {
+        var parts: [String] = []
+        if let stage = verdict.stage { parts.append(stage.name) }
+        if let function = verdict.function, !function.isEmpty { parts.append(style.outside(function)) }
+        if let reason = verdict.reason, !reason.isEmpty { parts.append("reason " + style.outside(reason)) }
+        if let netns = Row.netns(verdict.netns, verdict.netnsName, style) { parts.append("netns " + netns) }
+        // Evidence tells more of it.
+        if let rule = verdict.rule, !verdict.evidence.contains(.rule(rule)),
+            let text = StepWords.rule(rule, style: style)
+        {
+            parts.append(text)
+        }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
+    }
+
+    /// A label and its texts, each on a line of its own, continued under its beginning.
+    private func item(_ label: String, _ texts: [String], _ tone: TerminalStyle.Tone, _ connection: Connection) {
+        var head = "   " + padded(label, to: 10)
+        let bullets = texts.count > 1
+        let width = min(room, Self.proseColumns) - columns(head) - (bullets ? 2 : 0)
+        for text in texts {
+            for (index, part) in wrapped(text, width: width).enumerated() {
+                let bullet = bullets ? (index == 0 ? "- " : "  ") : ""
+                line(style.paint(head, .dim) + bullet + style.paint(part, tone), connection)
+                head = String(repeating: " ", count: columns(head))
+            }
+        }
+    }
+
+    // MARK: table
+
+    /// The columns that a wide terminal has beside offset and stage, as they stand.
+    enum Column: Int, CaseIterable {
+        case what, packet, netns, device, cpu, function, backend
+        /// Not shown in a table of their own, but under each other.
+        case offset, stage
+
+        /// Which ones are given up last when there is no room for all.
+        static let byImportance: [Column] = [.what, .function, .netns, .device, .backend, .packet, .cpu]
+    }
+
+    private func table(_ rows: [Row], of connection: Connection) {
+        for row in rows {
+            for column in Column.allCases {
+                widths[column] = max(widths[column] ?? 0, columns(row.text(column)))
+            }
+        }
+        widths[.offset] = max(widths[.offset] ?? 0, 9)
+        widths[.stage] = max(widths[.stage] ?? 0, 10)
+        if follow { widths.merge(Self.usualWidths) { max($0, $1) } }
+        let isWide = room >= Self.wideColumns
+        for row in rows {
+            let head = head(row)
+            if isWide { wide(row, head, connection) } else { narrow(row, head, connection) }
+        }
+    }
+
+    private var headColumns: Int { 1 + (widths[.offset] ?? 0) + 2 + (widths[.stage] ?? 0) + 2 }
+
+    private func head(_ row: Row) -> String {
+        let mark = row.isInferred ? style.paint(style.inferred, .warning) : " "
+        let offset = padded(row.text(.offset), to: widths[.offset] ?? 0, left: true)
+        return mark + style.paint(offset, .dim) + "  " + padded(row.text(.stage), to: widths[.stage] ?? 0) + "  "
+    }
+
+    /// Offset, stage, what happened, and the function at the right margin if it fits.
+    private func narrow(_ row: Row, _ head: String, _ connection: Connection) {
+        let netns = row.netns
+        if let netns, lastPlace?.connection != connection.id || lastPlace?.netns != netns {
+            let heading = wrapped("netns \(netns)", width: room - 1)
+            for part in heading { line(" " + part, .dim, connection) }
+        }
+        if netns != nil || lastPlace?.connection != connection.id { lastPlace = (connection.id, netns) }
+
+        let room = room - headColumns
+        var lines = wrapped(row.words.what, width: room).map { ($0, row.words.tone) }
+        lines += (row.words.remark.map { wrapped($0, width: room) } ?? []).map { ($0, .dim) }
+        let function = row.text(.function)
+        let roomy = lines.firstIndex { columns($0.0) + 2 + columns(function) <= room }
+        for (index, part) in lines.enumerated() {
+            var shown = (index == 0 ? head : String(repeating: " ", count: headColumns)) + style.paint(part.0, part.1)
+            if index == roomy, !function.isEmpty {
+                shown += String(repeating: " ", count: room - columns(part.0) - columns(function))
+                shown += style.paint(function, .dim)
+            }
+            line(shown, connection)
+        }
+    }
+
+    /// A table of as many columns as there is room for.
+    private func wide(_ row: Row, _ head: String, _ connection: Connection) {
+        var rest = room - headColumns
+        // What happened may be broken into lines; it should leave room for the others.
+        let what = min(widths[.what] ?? 0, rest / 2)
+        var shown: Set<Column> = [.what]
+        rest -= what
+        for column in Column.byImportance where column != .what {
+            let needed = widths[column] ?? 0
+            if needed > 0, needed + 2 <= rest {
+                shown.insert(column)
+                rest -= needed + 2
+            }
+        }
+        var lines = wrapped(row.words.what, width: what).map { ($0, row.words.tone) }
+        let remarkRoom = room - headColumns
+        let remarks = row.words.remark.map { wrapped($0, width: remarkRoom) } ?? []
+        let first = lines.removeFirst()
+        var text = head + style.paint(first.0, first.1)
+        var missing = what - columns(first.0)
+        for column in Column.allCases where column != .what && shown.contains(column) {
+            let cell = row.text(column)
+            if !cell.isEmpty {
+                text += String(repeating: " ", count: missing + 2) + style.paint(cell, .dim)
+                missing = 0
+            } else {
+                missing += 2
+            }
+            missing += (widths[column] ?? 0) - columns(cell)
+        }
+        line(text, connection)
+        for part in lines + remarks.map({ ($0, .dim) }) {
+            line(String(repeating: " ", count: headColumns) + style.paint(part.0, part.1), connection)
+        }
+    }
+}
+
+/// A step as a line of a table.
+private struct Row {
+    let words: StepWords
+    let isInferred: Bool
+    /// nil: not known.
+    let netns: String?
+    private let cells: [TerminalSink.Column: String]
+
+    init(_ step: Step, of connection: Connection, style: TerminalStyle) {
+        words = StepWords(step, of: connection, style: style)
+        isInferred = step.backend == .inferred
+        netns = Self.netns(step.netns, step.netnsName, style)
+        cells = [
+            .offset: "+" + Self.milliseconds(step.offset),
+            .stage: step.stage?.name ?? "",
+            .packet: step.packet.map { packet in
+                "\(packet.flags.role.word) \(packet.tuple.source) \(style.arrow) \(packet.tuple.destination)"
+            } ?? "",
+            .netns: netns ?? "",
+            .device: step.interface.map(style.outside) ?? "",
+            .cpu: isInferred ? "" : "cpu \(step.cpu)",
+            .function: step.function.map(style.outside) ?? "",
+            .backend: step.backend.name,
+        ]
+    }
+
+    func text(_ column: TerminalSink.Column) -> String {
+        if column == .what {
+            return words.what.split(separator: gluedSpace, omittingEmptySubsequences: false).joined(separator: " ")
+        }
+        return cells[column] ?? ""
+    }
+
+    static func netns(_ inode: UInt32, _ name: String?, _ style: TerminalStyle) -> String? {
+        if let name, !name.isEmpty { return style.outside(name) }
+        return inode == 0 ? nil : String(inode)
+    }
+
+    /// `0.018 ms`
+    static func milliseconds(_ nanoseconds: UInt64) -> String {
+        let microseconds = nanoseconds / 1000
+        let fraction = String(microseconds % 1000)
+        return "\(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction + " ms"
+    }
+}
