@@ -134,15 +134,22 @@ public final class OutputBuffer {
     }
 
     /// Decimal.
+    @inline(__always)
     func put(_ number: UInt64) {
+        if number < 10 {
+            put(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number))
+        } else {
+            putLong(number)
+        }
+    }
+
+    private func putLong(_ number: UInt64) {
         reserve(20)
         var digits = 1
-        var bound: UInt64 = 10
-        while number >= bound {
+        var rest = number / 10
+        while rest > 0 {
             digits += 1
-            let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
-            if overflow { break }
-            bound = next
+            rest /= 10
         }
         putDigits(number, count: digits)
     }
@@ -185,16 +192,49 @@ public final class OutputBuffer {
         return nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
     }
 
-    /// Dotted decimal, or IPv6 as RFC 5952 wants it, like `IPAddress.description`.
+    /// Dotted decimal, or IPv6 as RFC 5952 wants it, like `IPAddress.description`, but without
+    /// making a string.
     func put(_ address: IPAddress) {
-        guard address.family == .v4 else { return put(text: address.description) }
-        var shift: UInt64 = 24
-        while true {
-            put(address.low >> shift & 255)
-            if shift == 0 { break }
-            put(UInt8(ascii: "."))
-            shift -= 8
+        guard address.family == .v6 else { return putDotted(address.low) }
+        if address.high == 0, address.low >> 32 == 0xffff {
+            put("::ffff:")
+            return putDotted(address.low)
         }
+        func group(_ index: Int) -> UInt64 {
+            (index < 4 ? address.high : address.low) >> UInt64(48 - 16 * (index & 3)) & 0xffff
+        }
+        // The longest run of at least two zero groups becomes `::`, the first of equals.
+        var gap = 8..<8
+        var index = 0
+        while index < 8 {
+            var after = index
+            while after < 8, group(after) == 0 { after += 1 }
+            if after - index > max(1, gap.count) { gap = index..<after }
+            index = max(after, index + 1)
+        }
+        index = 0
+        while index < 8 {
+            if index == gap.lowerBound {
+                put("::")
+                index = gap.upperBound
+                continue
+            }
+            if index > 0, index != gap.upperBound { put(UInt8(ascii: ":")) }
+            let value = group(index)
+            putHex(value, digits: value > 0xfff ? 4 : value > 0xff ? 3 : value > 0xf ? 2 : 1)
+            index += 1
+        }
+    }
+
+    /// The low 32 bits as an IPv4 address.
+    private func putDotted(_ address: UInt64) {
+        put(address >> 24 & 255)
+        put(UInt8(ascii: "."))
+        put(address >> 16 & 255)
+        put(UInt8(ascii: "."))
+        put(address >> 8 & 255)
+        put(UInt8(ascii: "."))
+        put(address & 255)
     }
 }
 

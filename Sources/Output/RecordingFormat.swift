@@ -147,7 +147,8 @@ public struct RecordingError: Error, Hashable, Sendable, CustomStringConvertible
         case .truncated:
             return "\(name) is truncated at byte \(offset), within a record; what stood before it was read"
         case .withoutEnd:
-            return "\(name) ends at byte \(offset) without its end record: the recording was cut off; all of it was read"
+            return
+                "\(name) ends at byte \(offset) without its end record: the recording was cut off; all of it was read"
         }
     }
 }

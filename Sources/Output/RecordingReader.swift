@@ -116,7 +116,8 @@ public final class RecordingReader {
                 let end = try decode(RecordingEnd.self, data, at: start)
                 // The end stands as it is, also where something was appended to it.
                 let offset = input.offset
-                ending = try input.read(upTo: 1).isEmpty
+                ending =
+                    try input.read(upTo: 1).isEmpty
                     ? .success(()) : .failure(input.error(.damaged("something follows the end record"), at: offset))
                 return .end(end)
             case .header, .observations:
@@ -129,7 +130,8 @@ public final class RecordingReader {
         do {
             return try decoder.decode(type, from: data)
         } catch {
-            throw input.error(.damaged("a record whose checksum is right, but that this version cannot read"), at: offset)
+            throw input.error(
+                .damaged("a record whose checksum is right, but that this version cannot read"), at: offset)
         }
     }
 }

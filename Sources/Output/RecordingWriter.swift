@@ -66,8 +66,11 @@ public final class RecordingWriter {
     func fact(_ question: Question, _ answer: Answer) {
         let fact = RecordedFact(after: observations, question: question, answer: answer)
         if !json(.fact, fact) {
-            json(.fact, RecordedFact(
-                after: observations, question: question, answer: .unavailable("the answer was too long to be recorded")))
+            json(
+                .fact,
+                RecordedFact(
+                    after: observations, question: question,
+                    answer: .unavailable("the answer was too long to be recorded")))
         }
     }
 

@@ -15,7 +15,9 @@ struct StepWords {
         let reason = step.reason.flatMap { $0.isEmpty ? nil : ": " + style.outside($0) }
         let device = step.interface.flatMap { $0.isEmpty ? nil : " by " + style.outside($0) } ?? ""
         // Where a packet runs to, or from whom an answer comes.
-        let direction = packet.map { connection.isAnswer($0) ? " from \($0.tuple.source)" : " to \($0.tuple.destination)" }
+        let direction = packet.map {
+            connection.isAnswer($0) ? " from \($0.tuple.source)" : " to \($0.tuple.destination)"
+        }
         let state = step.conntrack?.stateName.flatMap { $0 == "NONE" ? nil : ", " + $0 } ?? ""
         var saysReason = false
         var saysProcess = false
@@ -30,11 +32,15 @@ struct StepWords {
                 }
             // As the client sees it, the line above the steps says it; else it is worth a look.
             let isDialled = packet.map { [connection.dialled, connection.dialled.reversed].contains($0.tuple) } ?? true
-            what = Self.word(step.action) + (isDialled && !way.isEmpty ? way : (direction ?? "") + (way.isEmpty ? "" : "," + way))
+            what =
+                Self.word(step.action)
+                + (isDialled && !way.isEmpty ? way : (direction ?? "") + (way.isEmpty ? "" : "," + way))
             if step.action == .rst { tone = .bad }
         case .conntrackNew: what = "conntrack: new entry"
         case .conntrackMatch:
-            what = step.conntrack?.isReplyDirection == true ? "conntrack: answer to an entry" : "conntrack: matches an entry"
+            what =
+                step.conntrack?.isReplyDirection == true
+                ? "conntrack: answer to an entry" : "conntrack: matches an entry"
             what += state
         case .conntrackInvalid:
             what = "conntrack: INVALID" + (reason ?? "")
@@ -46,7 +52,8 @@ struct StepWords {
             tone = .rewrite
         case .rule: what = "rule"
         case .route: what = "routed" + (device.isEmpty ? "" : " out" + device)
-        case .deliver: what = (role ?? "packet") + " delivered to TCP" + (packet.map { " on \($0.tuple.destination)" } ?? "")
+        case .deliver:
+            what = (role ?? "packet") + " delivered to TCP" + (packet.map { " on \($0.tuple.destination)" } ?? "")
         case .listener:
             if case .listener(let bound?) = step.detail {
                 what = "listener found on \(Self.bound(Endpoint(address: bound.address, port: bound.port)))"

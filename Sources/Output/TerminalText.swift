@@ -102,7 +102,8 @@ struct TerminalStyle {
     /// Text from outside, and sentences that quote it.
     func outside(_ text: String) -> String {
         guard !unicode else { return sanitized(text) }
-        return sanitized(text.split(separator: "→", omittingEmptySubsequences: false).joined(separator: "->"), asciiOnly: true)
+        return sanitized(
+            text.split(separator: "→", omittingEmptySubsequences: false).joined(separator: "->"), asciiOnly: true)
     }
 
     func process(_ process: ProcessIdentity) -> String {

@@ -93,25 +93,33 @@ struct ArticleCase {
         connection.ingressInterface = "eth0"
         connection.egressInterface = "eth0"
         connection.steps = [
-            step(0, at: 0, .syn, .ingress, "net:netif_receive_skb", .tracepoint, packet: packet(dialled, .syn),
+            step(
+                0, at: 0, .syn, .ingress, "net:netif_receive_skb", .tracepoint, packet: packet(dialled, .syn),
                 interface: "eth0"),
-            step(1, at: 11_204, .conntrackNew, .prerouting, "nf_conntrack_in", packet: packet(dialled, .syn),
+            step(
+                1, at: 11_204, .conntrackNew, .prerouting, "nf_conntrack_in", packet: packet(dialled, .syn),
                 conntrack: fresh),
-            step(2, at: 17_950, .natDestination, .prerouting, "nf_nat_setup_info", packet: packet(dialled, .syn),
+            step(
+                2, at: 17_950, .natDestination, .prerouting, "nf_nat_setup_info", packet: packet(dialled, .syn),
                 conntrack: bound, rule: rule,
                 detail: .translation(
                     before: dialled, after: translated,
                     asked: NATRange(first: translated.destination, last: translated.destination, flags: 3))),
-            step(3, at: 34_001, .deliver, .input, "tcp_v\(version)_rcv", packet: packet(translated, .syn),
+            step(
+                3, at: 34_001, .deliver, .input, "tcp_v\(version)_rcv", packet: packet(translated, .syn),
                 conntrack: bound),
-            step(4, at: 36_780, .listener, .socket, isIPv6 ? "inet6_lookup_listener" : "__inet_lookup_listener",
+            step(
+                4, at: 36_780, .listener, .socket, isIPv6 ? "inet6_lookup_listener" : "__inet_lookup_listener",
                 packet: packet(translated, .syn), detail: .listener(nil)),
-            step(5, at: 41_377, .reset, .socket, "tcp_v\(version)_send_reset", packet: packet(translated, .syn),
+            step(
+                5, at: 41_377, .reset, .socket, "tcp_v\(version)_send_reset", packet: packet(translated, .syn),
                 conntrack: bound, reason: "NO_SOCKET", detail: .reset(.tcp)),
-            step(6, at: 52_110, .natReverse, .output, "nf_nat_manip_pkt",
+            step(
+                6, at: 52_110, .natReverse, .output, "nf_nat_manip_pkt",
                 packet: packet(translated.reversed, [.rst, .ack]), conntrack: bound,
                 detail: .translation(before: translated.reversed, after: dialled.reversed, asked: nil)),
-            step(7, at: 60_499, .rst, .egress, "net:net_dev_start_xmit", .tracepoint,
+            step(
+                7, at: 60_499, .rst, .egress, "net:net_dev_start_xmit", .tracepoint,
                 packet: packet(dialled.reversed, [.rst, .ack]), interface: "eth0"),
         ]
         let destination = translated.destination

@@ -24,17 +24,22 @@ private func twoNamespaces(name: String? = nil) -> ArticleCase {
         Packet(tuple: tuple, flags: flags, seq: 1, ack: 1, payload: 0)
     }
     article.connection.steps = [
-        makeStep(0, at: 0, .transmit, .output, function: "tcp_connect", netns: 1, netnsName: name,
+        makeStep(
+            0, at: 0, .transmit, .output, function: "tcp_connect", netns: 1, netnsName: name,
             packet: packet(dialled, .syn), process: ProcessIdentity(pid: 7, name: name ?? "curl")),
-        makeStep(1, at: 3_000, .natSource, .postrouting, backend: .inferred, netns: 1, netnsName: name,
+        makeStep(
+            1, at: 3_000, .natSource, .postrouting, backend: .inferred, netns: 1, netnsName: name,
             packet: packet(dialled, .syn), rule: Rule(id: name, ruleset: name, text: name),
             detail: .translation(before: dialled, after: translated, asked: nil)),
-        makeStep(2, at: 5_000, .syn, .ingress, function: "net:netif_receive_skb", netns: 2, netnsName: "pod",
+        makeStep(
+            2, at: 5_000, .syn, .ingress, function: "net:netif_receive_skb", netns: 2, netnsName: "pod",
             packet: packet(translated, .syn), interface: name ?? "veth0"),
-        makeStep(3, at: 6_000, .listener, .socket, netns: 2, netnsName: "pod", packet: packet(translated, .syn),
+        makeStep(
+            3, at: 6_000, .listener, .socket, netns: 2, netnsName: "pod", packet: packet(translated, .syn),
             process: ProcessIdentity(pid: 8, name: name ?? "nginx"),
             detail: .listener(BoundListener(address: IPAddress(v4: 0), port: 8080, interfaceIndex: 0))),
-        makeStep(4, at: 7_000, .drop, .socket, function: name, netns: 2, packet: packet(translated, .ack), reason: name),
+        makeStep(
+            4, at: 7_000, .drop, .socket, function: name, netns: 2, packet: packet(translated, .ack), reason: name),
         makeStep(5, at: 1_234_567_000, .retransmit, .output, netns: 1, netnsName: name, packet: packet(dialled, .syn)),
     ]
     return article
