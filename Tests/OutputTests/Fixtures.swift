@@ -88,7 +88,7 @@ struct ArticleCase {
             text: "tcp dport 80 dnat to \(translated.destination)")
         let version = isIPv6 ? "6" : "4"
         connection = Connection(
-            id: 0x0123_4567_89ab_cdef, isn: 3_735_928_559, dialled: dialled, startTime: Self.startTime)
+            isn: 3_735_928_559, dialled: dialled, startTime: Self.startTime)
         connection.translated = translated
         connection.ingressInterface = "eth0"
         connection.egressInterface = "eth0"

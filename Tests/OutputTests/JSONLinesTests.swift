@@ -25,7 +25,7 @@ import Testing
                 "destination":{"ip":"203.0.113.10","port":80,"nat":{"ip":"10.0.0.2","port":8080}},"network":{"type":\
                 "ipv4","transport":"tcp","community_id":"1:0DyH5/O6WVoLu80dQPVU7t9xEtk="},"observer":{"ingress":{\
                 "interface":{"name":"eth0"}},"egress":{"interface":{"name":"eth0"}}},"nattrace":{"connection":\
-                "0123456789abcdef","offset_ns":0,"stage":"ingress","function":"net:netif_receive_skb","backend":\
+                "4b11b437151a797d","offset_ns":0,"stage":"ingress","function":"net:netif_receive_skb","backend":\
                 "tracepoint","netns":{"inode":4026532177,"name":"gateway"},"cpu":1,"packet":{"source":{"ip":\
                 "198.51.100.7","port":41234},"destination":{"ip":"203.0.113.10","port":80},"flags":"SYN","seq":\
                 3735928559}}}
@@ -97,7 +97,7 @@ import Testing
 
     @Test func onlyTheTranslatedPartStandsUnderNAT() {
         let connection = Connection(
-            id: 1, isn: 1, dialled: tuple("192.0.2.1", 1000, "192.0.2.2", 80), startTime: 0)
+            isn: 1, dialled: tuple("192.0.2.1", 1000, "192.0.2.2", 80), startTime: 0)
         connection.translated = tuple("192.0.2.9", 1000, "192.0.2.2", 8080)
         let capture = Capture()
         JSONLinesSink(output: capture.output).step(makeStep(0, at: 0, .syn, nil), of: connection)
@@ -155,7 +155,7 @@ import Testing
             (#""sequence":0"#, #""sequence":-1"#),
             (#""port":41234"#, #""port":"41234""#),
             (#""ip":"198.51.100.7""#, #""ip":"198.51.100""#),
-            (#""connection":"0123456789abcdef""#, #""connection":"0123""#),
+            (#""connection":"4b11b437151a797d""#, #""connection":"0123""#),
             (#""cpu":1"#, #""cpu":1,"cpus":2"#),
             (#""backend":"tracepoint""#, #""backend":"guess""#),
             (#".500000000Z"#, #".5Z"#),
@@ -195,7 +195,7 @@ import Testing
                 version: "0.1.0", hostName: "", kernel: "6.1.0", backends: [:], missing: [], filter: "", time: 0,
                 realtimeOffset: 0))
         let connection = Connection(
-            id: 0, isn: 0, dialled: tuple("::1", 1, "::ffff:192.0.2.1", 2), startTime: 0)
+            isn: 0, dialled: tuple("::1", 1, "::ffff:192.0.2.1", 2), startTime: 0)
         connection.ingressInterface = ""
         connection.translated = connection.dialled
         sink.step(makeStep(0, at: 0, .route, nil, backend: .inferred), of: connection)

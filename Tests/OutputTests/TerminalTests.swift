@@ -192,8 +192,8 @@ private func twoNamespaces(name: String? = nil) -> ArticleCase {
         sink.step(article.connection.steps[0], of: article.connection)
         let lines = capture.lines()
         #expect(lines.count == 4)
-        #expect(lines.dropLast().allSatisfy { $0.hasPrefix("abcdef ") })
-        #expect(lines[2] == "abcdef  +0.000 ms  ingress     SYN in by eth0              net:netif_receive_skb")
+        #expect(lines.dropLast().allSatisfy { $0.hasPrefix("1a797d ") })
+        #expect(lines[2] == "1a797d  +0.000 ms  ingress     SYN in by eth0              net:netif_receive_skb")
     }
 
     @Test func aNewWidthIsUsedFromTheNextLine() {
