@@ -28,28 +28,64 @@ static __always_inline __u32 filter_required(void)
 	       (f->interfaces ? FILTER_INTERFACE : 0);
 }
 
-static __always_inline bool port_in(const volatile struct nattrace_port_range *ranges, __u8 count, __u16 port)
+/*
+ * All comparisons below are arithmetic on sign bits. A branch for each would let
+ * the verifier follow every combination of filters and outcomes, of which there
+ * are too many; this way there is one path. The barrier keeps the compiler from
+ * finding the branch again.
+ */
+
+/* All ones where x is negative, else zero. */
+static __always_inline __u32 if_negative(__s64 x)
 {
-	for (int i = 0; i < NATTRACE_FILTER_ENTRIES && i < count; i++)
-		if (port >= ranges[i].first && port <= ranges[i].last)
-			return true;
-	return false;
+	barrier_var(x);
+	return (__u32)(x >> 63);
 }
 
-static __always_inline bool address_in(const volatile struct nattrace_prefix *prefixes, __u8 count, __u8 family,
-				       const __u8 *address)
+/* `bit` where one of the ranges holds the port, else 0. */
+static __always_inline __u32 port_in(const volatile struct nattrace_port_range *ranges, __u8 count, __u16 port,
+				     __u32 bit)
+{
+	__u32 found = 0;
+
+	for (int i = 0; i < NATTRACE_FILTER_ENTRIES && i < count; i++)
+		found |= ~if_negative(((__s64)port - ranges[i].first) | ((__s64)ranges[i].last - port));
+	return found & bit;
+}
+
+/* `bit` where one of the prefixes holds the address, else 0. */
+static __always_inline __u32 address_in(const volatile struct nattrace_prefix *prefixes, __u8 count, __u8 family,
+					const __u8 *address, __u32 bit)
 {
 	const __u32 *a = (const __u32 *)address;
+	__u32 found = 0;
 
 	for (int i = 0; i < NATTRACE_FILTER_ENTRIES && i < count; i++) {
 		const volatile __u32 *want = (const volatile __u32 *)prefixes[i].address;
 		const volatile __u32 *mask = (const volatile __u32 *)prefixes[i].mask;
+		__u32 different = ((a[0] & mask[0]) ^ want[0]) | ((a[1] & mask[1]) ^ want[1]) |
+				  ((a[2] & mask[2]) ^ want[2]) | ((a[3] & mask[3]) ^ want[3]) |
+				  (prefixes[i].family ^ family);
 
-		if (prefixes[i].family == family && (a[0] & mask[0]) == want[0] && (a[1] & mask[1]) == want[1] &&
-		    (a[2] & mask[2]) == want[2] && (a[3] & mask[3]) == want[3])
-			return true;
+		found |= if_negative((__s64)different - 1);
 	}
-	return false;
+	return found & bit;
+}
+
+/* FILTER_INTERFACE where the device has one of the names, else 0. */
+static __always_inline __u32 interface_in(const char *name)
+{
+	const volatile struct nattrace_filter *f = &nattrace_config.filter;
+	const __u32 *n = (const __u32 *)name;
+	__u32 found = 0;
+
+	for (int i = 0; i < NATTRACE_FILTER_ENTRIES && i < f->interfaces; i++) {
+		const volatile __u32 *want = (const volatile __u32 *)f->interface[i];
+		__u32 different = (n[0] ^ want[0]) | (n[1] ^ want[1]) | (n[2] ^ want[2]) | (n[3] ^ want[3]);
+
+		found |= if_negative((__s64)different - 1);
+	}
+	return found & FILTER_INTERFACE;
 }
 
 /* The kinds that one view of a flow, given in the client's direction, makes hold. */
@@ -57,37 +93,15 @@ static __always_inline __u32 filter_view(__u8 family, const __u8 *source, const 
 					 __u16 destination_port)
 {
 	const volatile struct nattrace_filter *f = &nattrace_config.filter;
-	__u32 held = 0;
 
-	if (f->source_ports && port_in(f->source_port, f->source_ports, source_port))
-		held |= FILTER_SOURCE_PORT;
-	if (f->destination_ports && port_in(f->destination_port, f->destination_ports, destination_port))
-		held |= FILTER_DESTINATION_PORT;
-	if (f->ports &&
-	    (port_in(f->port, f->ports, source_port) || port_in(f->port, f->ports, destination_port)))
-		held |= FILTER_PORT;
-	if (f->source_prefixes && address_in(f->source_prefix, f->source_prefixes, family, source))
-		held |= FILTER_SOURCE;
-	if (f->destination_prefixes && address_in(f->destination_prefix, f->destination_prefixes, family, destination))
-		held |= FILTER_DESTINATION;
-	if (f->prefixes && (address_in(f->prefix, f->prefixes, family, source) ||
-			    address_in(f->prefix, f->prefixes, family, destination)))
-		held |= FILTER_ADDRESS;
-	return held;
-}
-
-static __always_inline bool interface_in(const char *name)
-{
-	const volatile struct nattrace_filter *f = &nattrace_config.filter;
-	const __u32 *n = (const __u32 *)name;
-
-	for (int i = 0; i < NATTRACE_FILTER_ENTRIES && i < f->interfaces; i++) {
-		const volatile __u32 *want = (const volatile __u32 *)f->interface[i];
-
-		if (n[0] == want[0] && n[1] == want[1] && n[2] == want[2] && n[3] == want[3])
-			return true;
-	}
-	return false;
+	return port_in(f->source_port, f->source_ports, source_port, FILTER_SOURCE_PORT) |
+	       port_in(f->destination_port, f->destination_ports, destination_port, FILTER_DESTINATION_PORT) |
+	       port_in(f->port, f->ports, source_port, FILTER_PORT) |
+	       port_in(f->port, f->ports, destination_port, FILTER_PORT) |
+	       address_in(f->source_prefix, f->source_prefixes, family, source, FILTER_SOURCE) |
+	       address_in(f->destination_prefix, f->destination_prefixes, family, destination, FILTER_DESTINATION) |
+	       address_in(f->prefix, f->prefixes, family, source, FILTER_ADDRESS) |
+	       address_in(f->prefix, f->prefixes, family, destination, FILTER_ADDRESS);
 }
 
 /*
@@ -111,8 +125,8 @@ static __always_inline __u32 filter_holds(const struct nattrace_observation *o)
 		held |= filter_view(o->family, d->source, d->destination, d->source_port, d->destination_port);
 		held |= filter_view(o->family, t->destination, t->source, t->destination_port, t->source_port);
 	}
-	if (nattrace_config.filter.interfaces && o->ifindex && interface_in(o->name))
-		held |= FILTER_INTERFACE;
+	if (o->ifindex)
+		held |= interface_in(o->name);
 	return held;
 }
 

@@ -95,7 +95,7 @@ static __always_inline bool may_concern_handshake(__u8 flags, __u32 seq)
 {
 	if (flags & (TCP_FLAG_SYN | TCP_FLAG_RST))
 		return true;
-	return *awaited_slot(seq) == seq && seq && flags & TCP_FLAG_ACK;
+	return *awaited_slot(seq) == seq && seq && (flags & (TCP_FLAG_ACK | TCP_FLAG_FIN)) == TCP_FLAG_ACK;
 }
 
 /*

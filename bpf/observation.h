@@ -190,6 +190,7 @@ struct nattrace_prefix {
 	__u8 address[16]; /* network order, host bits zero */
 	__u8 mask[16];
 	__u8 family; /* 4 or 6 */
+	__u8 padding[3];
 };
 
 /*

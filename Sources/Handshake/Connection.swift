@@ -10,11 +10,8 @@ public final class Connection {
     public let dialled: Tuple
     /// CLOCK_MONOTONIC of the first step, nanoseconds.
     public let startTime: UInt64
-    /// As the packets really run after all translations seen so far; nil: not translated.
-    public internal(set) var translated: Tuple?
-    /// Devices by which the SYN first came in, and by which that namespace passed it on.
-    public internal(set) var ingressInterface: String?
-    public internal(set) var egressInterface: String?
+    /// What is known of its way by now.
+    public internal(set) var course = Course()
     /// In the order of time, at most `maximumSteps`.
     public internal(set) var steps: [Step] = []
     /// Steps that happened but were not kept, because `maximumSteps` were there already.
@@ -26,6 +23,9 @@ public final class Connection {
     /// A handshake takes some thirty steps through two namespaces; a SYN that is sent again
     /// and again for two minutes stays below this.
     public static let maximumSteps = 512
+
+    /// As the packets really run after all translations seen so far; nil: not translated.
+    public var translated: Tuple? { course.translated }
 
     var trail = Trail()
     /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
@@ -71,6 +71,16 @@ public final class Connection {
         }
         return hash
     }
+}
+
+/// What is known of a connection's way at one moment. A step keeps what was known then, so that
+/// it reads the same whenever it is told.
+public struct Course: Hashable, Sendable {
+    /// As the packets really run after all translations seen so far; nil: not translated.
+    public internal(set) var translated: Tuple?
+    /// Devices by which the SYN first came in, and by which that namespace passed it on.
+    public internal(set) var ingressInterface: String?
+    public internal(set) var egressInterface: String?
 }
 
 /// What is known of the way that packets take: the tuples under which they were seen.

@@ -6,10 +6,13 @@ public struct StartInfo: Sendable, Codable, Hashable {
         public var hook: String
         /// What cannot be known without it, for a person.
         public var loss: String
+        /// The kernel module with whose loading it will be observed; nil: it will not be.
+        public var module: String?
 
-        public init(hook: String, loss: String) {
+        public init(hook: String, loss: String, module: String? = nil) {
             self.hook = hook
             self.loss = loss
+            self.module = module
         }
     }
 

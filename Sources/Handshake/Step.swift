@@ -79,4 +79,6 @@ public struct Step: Sendable {
     /// Device that the packet came in by (stage ingress) or leaves by (stage egress).
     public var interface: String?
     public var detail: StepDetail
+    /// What was known of the connection's way by then.
+    public var course: Course
 }

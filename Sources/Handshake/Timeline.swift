@@ -22,6 +22,7 @@ private struct StepWriter {
         self.names = names
     }
 
+    private var isIPv6: Bool { o.packet?.tuple.family == .v6 }
     private var role: PacketRole? { o.packet?.flags.role }
 
     mutating func write() {
@@ -104,15 +105,15 @@ private struct StepWriter {
     private func noteInterface(_ stage: Stage) {
         let name = o.name.string
         guard !name.isEmpty else { return }
-        if stage == .ingress, connection.ingressInterface == nil {
-            connection.ingressInterface = name
+        if stage == .ingress, connection.course.ingressInterface == nil {
+            connection.course.ingressInterface = name
             // What was noted before is the way out of the client's namespace.
-            if connection.trail.ingressNetns != o.netns { connection.egressInterface = nil }
+            if connection.trail.ingressNetns != o.netns { connection.course.egressInterface = nil }
             connection.trail.ingressNetns = o.netns
         } else if stage == .egress,
-            connection.ingressInterface == nil || connection.trail.ingressNetns == o.netns
+            connection.course.ingressInterface == nil || connection.trail.ingressNetns == o.netns
         {
-            connection.egressInterface = name
+            connection.course.egressInterface = name
         }
     }
 
@@ -216,14 +217,16 @@ private struct StepWriter {
         guard let entry = o.conntrack, let packet = o.packet else { return }
         if connection.trail.trackedEntries.insert(entry.identity).inserted {
             let isOld = entry.isReplyDirection || entry.status.contains(.seenReply) && packet.flags.role == .syn
-            infer(isOld && packet.flags.role == .syn ? .conntrackMatch : .conntrackNew, stage: firstStage)
+            infer(
+                isOld && packet.flags.role == .syn ? .conntrackMatch : .conntrackNew, stage: firstStage,
+                function: Hook.nfConntrackIn.name)
         }
         let reply = entry.isReplyDirection
         if entry.translatesDestination, inferOnce(entry, .natDestination) {
             var after = entry.original
             after.destination = entry.translated.destination
             infer(
-                .natDestination, stage: firstStage,
+                .natDestination, stage: firstStage, function: Hook.nfNatManipPkt.name,
                 detail: .translation(before: entry.original, after: after, asked: nil))
         }
         // The source is translated on the way out: the entry shows it from there on.
@@ -231,14 +234,14 @@ private struct StepWriter {
             var before = entry.original
             before.destination = entry.translated.destination
             infer(
-                .natSource, stage: .postrouting,
+                .natSource, stage: .postrouting, function: Hook.nfNatManipPkt.name,
                 detail: .translation(before: before, after: entry.translated, asked: nil))
         }
         if reply, entry.original.reversed != entry.reply, packet.tuple == entry.original.reversed,
             inferOnce(entry, .natReverse)
         {
             infer(
-                .natReverse, stage: .postrouting,
+                .natReverse, stage: .postrouting, function: Hook.nfNatManipPkt.name,
                 detail: .translation(before: entry.reply, after: entry.original.reversed, asked: nil))
         }
         connection.trail.note(entry.original)
@@ -273,9 +276,9 @@ private struct StepWriter {
         guard entry.original != entry.translated else { return }
         // The SYN meets the translations of several namespaces in their order: the last one counts.
         if role == .syn, !entry.isReplyDirection {
-            connection.translated = entry.translated
+            connection.course.translated = entry.translated
         } else if connection.translated == nil {
-            connection.translated = entry.translated
+            connection.course.translated = entry.translated
         }
     }
 
@@ -341,12 +344,14 @@ private struct StepWriter {
     private mutating func inferLookup() {
         if connection.attempt.delivered == nil {
             connection.attempt.delivered = infer(
-                .deliver, stage: .socket, function: o.packet?.tuple.family == .v6 ? "tcp_v6_rcv" : "tcp_v4_rcv")
+                .deliver, stage: .socket, function: (isIPv6 ? Hook.tcpV6Rcv : .tcpV4Rcv).name, showsPacket: true)
         }
         if connection.attempt.lookup == nil {
-            let function = o.packet?.tuple.family == .v6 ? Hook.inet6LookupListener : Hook.inetLookupListener
+            let function = isIPv6 ? Hook.inet6LookupListener : .inetLookupListener
             connection.attempt.lookup = (
-                infer(.listener, stage: .socket, function: function.name, detail: .listener(nil)), nil
+                infer(
+                    .listener, stage: .socket, function: function.name, showsPacket: true, detail: .listener(nil)),
+                nil
             )
         }
     }
@@ -354,20 +359,20 @@ private struct StepWriter {
     private mutating func drop() {
         guard let packet = o.packet, connection.verdict?.outcome != .success else { return }
         if role == .ack, isDataAfterAck { return }
+        inferFromConntrack()
         let function = names.symbol(at: o.location)
         let sighting = add(
-            .drop, stage: Self.stage(ofDropIn: function, otherwise: connection.steps.last { $0.netns == o.netns }?.stage),
-            function: function ?? o.hook.name, reason: o.reason.flatMap(names.dropReason))
+            .drop, stage: function.flatMap(Self.stage(ofDropIn:)), function: function ?? o.hook.name,
+            reason: o.reason.flatMap(names.dropReason))
         guard role != .rst else { return }
         if role == .syn { noteEntry() }
         connection.attempt.drop = Attempt.Drop(sighting: sighting, role: packet.flags.role, packet: packet)
     }
 
-    /// The stage of functions that free packets; what is not known happened where the packet was last.
-    private static func stage(ofDropIn function: String?, otherwise: Stage?) -> Stage? {
-        guard let function else { return otherwise }
-        for (prefix, stage) in dropStages where function.hasPrefix(prefix) { return stage }
-        return otherwise
+    /// The stage of functions that free packets; nil for those that work at several, such as
+    /// netfilter's.
+    private static func stage(ofDropIn function: String) -> Stage? {
+        dropStages.first { function.hasPrefix($0.0) }?.1
     }
 
     private static let dropStages: [(String, Stage)] = [
@@ -395,11 +400,15 @@ private struct StepWriter {
                 process: process, interface: interface, detail: detail))
     }
 
+    /// `function` is where it must have happened. How the packet looked there was not seen, unless
+    /// `showsPacket`: it is the one at hand.
     @discardableResult
     private func infer(
-        _ action: Action, stage: Stage, function: String? = nil, detail: StepDetail = .none
+        _ action: Action, stage: Stage, function: String, showsPacket: Bool = false, detail: StepDetail = .none
     ) -> Sighting {
-        append(step(action, stage: stage, function: function, backend: .inferred, detail: detail))
+        var step = step(action, stage: stage, function: function, backend: .inferred, detail: detail)
+        if !showsPacket { step.packet = nil }
+        return append(step)
     }
 
     private func step(
@@ -412,7 +421,7 @@ private struct StepWriter {
             sequence: connection.steps.count + connection.omittedSteps, time: time,
             offset: time - connection.startTime, action: action, stage: stage, function: function, backend: backend,
             netns: o.netns, netnsName: names.netns(o.netns), cpu: o.cpu, packet: shownPacket, conntrack: o.conntrack,
-            reason: reason, rule: nil, process: process, interface: interface, detail: detail)
+            reason: reason, rule: nil, process: process, interface: interface, detail: detail, course: connection.course)
     }
 
     /// A socket's state has ends but no packet.

@@ -32,7 +32,8 @@ extension nattrace_filter {
         }
         func prefix(_ prefix: AddressPrefix) -> nattrace_prefix {
             nattrace_prefix(
-                address: prefix.address.bytes, mask: prefix.mask.bytes, family: prefix.address.family.rawValue)
+                address: prefix.address.bytes, mask: prefix.mask.bytes, family: prefix.address.family.rawValue,
+                padding: (0, 0, 0))
         }
         func name(_ interface: String) throws(TracerError) -> InterfaceName {
             guard let name = InterfaceName(interface) else {

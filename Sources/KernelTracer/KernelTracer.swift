@@ -111,7 +111,7 @@ public final class KernelTracer {
             guard let status = statuses[hook], let plan = HookPlan.plan(for: hook),
                 let loss = status.loss(of: plan)
             else { return nil }
-            return StartInfo.Missing(hook: hook.name, loss: loss)
+            return StartInfo.Missing(hook: hook.name, loss: loss, module: status.awaitedModule)
         }
     }
 
@@ -252,6 +252,11 @@ public final class KernelTracer {
 }
 
 extension HookStatus {
+    /// The module that has to be loaded first; nil: it is not that.
+    var awaitedModule: String? {
+        if case .waiting(let module) = self { module } else { nil }
+    }
+
     /// What is lost by it, for a person; nil: nothing.
     func loss(of plan: HookPlan) -> String? {
         switch self {

@@ -58,7 +58,7 @@ public final class JSONLinesSink: Sink {
         output.put(",\"sequence\":")
         output.put(UInt64(step.sequence))
         output.close()
-        flow(connection)
+        flow(connection, step.course)
         rule(step.rule)
         process(step.process)
         output.put(",\"nattrace\":{\"connection\":\"")
@@ -96,7 +96,7 @@ public final class JSONLinesSink: Sink {
         output.put(verdict.duration)
         if !verdict.sentence.isEmpty { string("\"reason\":", verdict.sentence) }
         output.close()
-        flow(connection)
+        flow(connection, connection.course)
         rule(verdict.rule)
         process(verdict.process)
         output.put(",\"nattrace\":{\"connection\":\"")
@@ -186,9 +186,9 @@ public final class JSONLinesSink: Sink {
     }
 
     /// What is the same on each line of a connection: its ends, its network, its devices.
-    private func flow(_ connection: Connection) {
+    private func flow(_ connection: Connection, _ course: Course) {
         let dialled = connection.dialled
-        let translated = connection.translated
+        let translated = course.translated
         output.put(",\"source\":{")
         end(dialled.source, translated: translated?.source)
         output.put("},\"destination\":{")
@@ -198,8 +198,8 @@ public final class JSONLinesSink: Sink {
         output.put(",\"transport\":\"tcp\",\"community_id\":")
         output.jsonName(connection.communityID)
         output.close()
-        let ingress = connection.ingressInterface.flatMap { $0.isEmpty ? nil : $0 }
-        let egress = connection.egressInterface.flatMap { $0.isEmpty ? nil : $0 }
+        let ingress = course.ingressInterface.flatMap { $0.isEmpty ? nil : $0 }
+        let egress = course.egressInterface.flatMap { $0.isEmpty ? nil : $0 }
         guard ingress != nil || egress != nil else { return }
         output.put(",\"observer\":{")
         if let ingress {
@@ -215,21 +215,13 @@ public final class JSONLinesSink: Sink {
         output.close()
     }
 
-    /// Only what the translation changed stands under `nat`.
+    /// An end that was translated has its address and port under `nat`, also where one is as before.
     @inline(__always)
     private func end(_ dialled: Endpoint, translated: Endpoint?) {
         output.jsonEndpoint(dialled)
         guard let translated, translated != dialled else { return }
         output.put(",\"nat\":{")
-        if translated.address != dialled.address {
-            output.put("\"ip\":\"")
-            output.put(translated.address)
-            output.put(UInt8(ascii: "\""))
-        }
-        if translated.port != dialled.port {
-            output.key("\"port\":")
-            output.put(translated.port)
-        }
+        output.jsonEndpoint(translated)
         output.close()
     }
 

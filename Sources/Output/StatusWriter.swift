@@ -19,8 +19,17 @@ public final class StatusWriter {
             "tracing on kernel \(start.kernel): \(hooks) \(hooks == 1 ? "hook" : "hooks")"
                 + (backends.isEmpty ? "" : " (\(backends))") + ", "
                 + (start.filter.isEmpty ? "no filter" : "filter \(start.filter)") + "; Ctrl-C ends")
-        for missing in start.missing { warning("\(missing.hook) is not observed: \(missing.loss)") }
+        let waiting = start.missing.filter { $0.module != nil }
+        let modules = Set(waiting.compactMap(\.module)).sorted().joined(separator: ", ")
+        if !waiting.isEmpty { note("\(hooksInWords(waiting.count)) follow when loaded: \(modules)") }
+        let absent = start.missing.count - waiting.count
+        // What each of them costs stands in nattrace.start; here it would hide what matters.
+        if absent > 0 {
+            note("\(hooksInWords(absent)) cannot be observed on this kernel: steps marked ~ are concluded, not seen")
+        }
     }
+
+    private func hooksInWords(_ count: Int) -> String { count == 1 ? "1 hook" : "\(count) hooks" }
 
     /// `3 connections: 1 established, 2 no_listener; 57 events, none lost`
     public func summary(_ totals: Totals) {
