@@ -57,6 +57,7 @@ int trace_kfree_skb(__u64 *ctx)
 	if (!read_packet(&o, skb))
 		return 0;
 	o.location = ctx[1];
+	o.stage = stage_by_state(skb, o.family);
 	if (nattrace_config.kfree_skb_reason == 3) {
 		o.reason = (__u32)ctx[2];
 		o.has_reason = 1;

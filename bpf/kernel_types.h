@@ -199,6 +199,7 @@ struct module {
 #define RTN_LOCAL 2
 #define RTCF_LOCAL 0x80000000u
 #define RTF_LOCAL 0x80000000u
+#define LOOPBACK_IFINDEX 1
 #define SKB_DST_PTRMASK (~1UL)
 #define NFCT_INFOMASK 7UL
 #define NFCT_PTRMASK (~7UL)

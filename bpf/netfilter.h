@@ -131,16 +131,13 @@ static __always_inline __u8 nat_stage(const struct sk_buff *skb, unsigned int ma
 {
 	bool came_in = BPF_CORE_READ(skb, skb_iif) != 0;
 	struct dst_entry *dst;
-	__u32 flags;
 
 	if (manip != NF_NAT_MANIP_SRC)
 		return came_in ? NATTRACE_STAGE_PREROUTING : NATTRACE_STAGE_OUTPUT;
 	dst = skb_dst(skb);
 	if (!came_in || !dst)
 		return NATTRACE_STAGE_POSTROUTING;
-	flags = family == 4 ? BPF_CORE_READ((struct rtable *)dst, rt_flags)
-			    : BPF_CORE_READ((struct rt6_info *)dst, rt6i_flags);
-	return flags & RTCF_LOCAL ? NATTRACE_STAGE_INPUT : NATTRACE_STAGE_POSTROUTING;
+	return is_routed_here(dst, family) ? NATTRACE_STAGE_INPUT : NATTRACE_STAGE_POSTROUTING;
 }
 
 SEC("kprobe")

@@ -38,7 +38,7 @@
 #define NATTRACE_KIND_LISTENER 6     /* the listener look-up returned; sock 0: nothing found; else bound */
 #define NATTRACE_KIND_REQUEST 7	     /* a SYN was put into the listener's SYN queue */
 #define NATTRACE_KIND_RESET 8	     /* this machine makes an RST; detail: NATTRACE_RESET_* */
-#define NATTRACE_KIND_DROP 9	     /* a packet is freed as dropped; location, reason */
+#define NATTRACE_KIND_DROP 9	     /* a packet is freed as dropped; location, reason; stage: if netfilter did it */
 #define NATTRACE_KIND_TRANSMIT 10    /* local TCP hands a SYN or SYN-ACK to IP */
 #define NATTRACE_KIND_RETRANSMIT 11  /* local TCP sends a SYN or SYN-ACK again */
 #define NATTRACE_KIND_SOCKET_STATE 12 /* detail: old state << 4 | new state, TCP_* of net/tcp_states.h */

@@ -227,6 +227,39 @@ static __noinline bool read_packet(struct nattrace_observation *o, const struct 
 	return read_headers(&h, head + network, BPF_CORE_READ(skb, tail) - network) && note_packet(o, &h, skb);
 }
 
+static __always_inline bool is_routed_here(const struct dst_entry *dst, __u8 family)
+{
+	__u32 flags = family == 4 ? BPF_CORE_READ((struct rtable *)dst, rt_flags)
+				  : BPF_CORE_READ((struct rt6_info *)dst, rt6i_flags);
+
+	return flags & RTCF_LOCAL; /* RTF_LOCAL is the same bit */
+}
+
+/*
+ * Which of netfilter's hooks a packet is at, told by what the stack has done to
+ * it by then: routed or not, to here or on, its device already the one to leave
+ * by. Unknown where two hooks look alike: over loopback, whose packets keep the
+ * route that they were sent with, and out by the device that it came in by.
+ */
+static __always_inline __u8 stage_by_state(const struct sk_buff *skb, __u8 family)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	struct dst_entry *dst = skb_dst(skb);
+	int came_in_by = BPF_CORE_READ(skb, skb_iif);
+
+	if (!came_in_by)
+		return dev ? NATTRACE_STAGE_POSTROUTING : NATTRACE_STAGE_OUTPUT;
+	if (!dst)
+		return NATTRACE_STAGE_PREROUTING;
+	if (came_in_by == LOOPBACK_IFINDEX)
+		return NATTRACE_STAGE_UNKNOWN;
+	if (is_routed_here(dst, family))
+		return NATTRACE_STAGE_INPUT;
+	if (BPF_CORE_READ(dst, dev, ifindex) == came_in_by || !dev)
+		return NATTRACE_STAGE_UNKNOWN;
+	return BPF_CORE_READ(dev, ifindex) == came_in_by ? NATTRACE_STAGE_FORWARD : NATTRACE_STAGE_POSTROUTING;
+}
+
 /* enum nf_inet_hooks to stage. */
 static __always_inline __u8 stage_of_hook(__u8 hook)
 {

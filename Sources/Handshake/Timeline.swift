@@ -362,17 +362,18 @@ private struct StepWriter {
         inferFromConntrack()
         let function = names.symbol(at: o.location)
         let sighting = add(
-            .drop, stage: function.flatMap(Self.stage(ofDropIn:)), function: function ?? o.hook.name,
+            .drop, stage: function.flatMap(stage(ofDropIn:)), function: function ?? o.hook.name,
             reason: o.reason.flatMap(names.dropReason))
         guard role != .rst else { return }
         if role == .syn { noteEntry() }
         connection.attempt.drop = Attempt.Drop(sighting: sighting, role: packet.flags.role, packet: packet)
     }
 
-    /// The stage of functions that free packets; nil for those that work at several, such as
-    /// netfilter's.
-    private static func stage(ofDropIn function: String) -> Stage? {
-        dropStages.first { function.hasPrefix($0.0) }?.1
+    /// The stage of functions that free packets. Netfilter works at several: there the packet's state
+    /// told the kernel side which it was.
+    private func stage(ofDropIn function: String) -> Stage? {
+        if ["nf_", "nft_", "ipt_", "ip6t_"].contains(where: function.hasPrefix) { return o.stage }
+        return Self.dropStages.first { function.hasPrefix($0.0) }?.1
     }
 
     private static let dropStages: [(String, Stage)] = [
@@ -396,7 +397,7 @@ private struct StepWriter {
         let interface = o.kind == .packet && !o.name.isEmpty ? o.name.string : nil
         return append(
             step(
-                action, stage: stage ?? o.stage, function: function ?? o.hook.name, backend: o.backend, reason: reason,
+                action, stage: stage ?? (o.kind == .drop ? nil : o.stage), function: function ?? o.hook.name, backend: o.backend, reason: reason,
                 process: process, interface: interface, detail: detail))
     }
 
