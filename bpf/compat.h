@@ -25,18 +25,37 @@ const volatile struct nattrace_configuration nattrace_config SEC(".rodata.config
  * 6.18, nf_send_reset gained a socket, tcp_v4_send_reset and
  * tcp_send_active_reset gained a reason in 6.10 (the latter lost its gfp
  * later), nf_ct_l4proto_log_invalid gained a hook state before its format.
- * The position is a constant to the verifier, so one branch remains.
+ * The position is a constant to the verifier, so one branch remains. To the
+ * compiler it is not: without the barriers it would merge the branches into one
+ * load from a computed place of the context, which the verifier refuses.
  */
 static __always_inline unsigned long argument(struct pt_regs *regs, __u8 position)
 {
+	unsigned long value = 0;
+
 	switch (position) {
-	case 1: return PT_REGS_PARM1(regs);
-	case 2: return PT_REGS_PARM2(regs);
-	case 3: return PT_REGS_PARM3(regs);
-	case 4: return PT_REGS_PARM4(regs);
-	case 5: return PT_REGS_PARM5(regs);
-	default: return 0;
+	case 1:
+		value = PT_REGS_PARM1(regs);
+		barrier_var(value);
+		break;
+	case 2:
+		value = PT_REGS_PARM2(regs);
+		barrier_var(value);
+		break;
+	case 3:
+		value = PT_REGS_PARM3(regs);
+		barrier_var(value);
+		break;
+	case 4:
+		value = PT_REGS_PARM4(regs);
+		barrier_var(value);
+		break;
+	case 5:
+		value = PT_REGS_PARM5(regs);
+		barrier_var(value);
+		break;
 	}
+	return value;
 }
 
 /* skb->_nfct is not there at all in a kernel without conntrack. */

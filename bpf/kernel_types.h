@@ -176,19 +176,25 @@ struct nf_hook_state {
 	struct net *net;
 };
 
-struct nf_nat_range2 {
-	unsigned int flags;
-	union nf_inet_addr min_addr;
-	union nf_inet_addr max_addr;
-	union nf_conntrack_man_proto min_proto;
-	union nf_conntrack_man_proto max_proto;
-};
-
 struct module {
 	char name[56];
 };
 
 #pragma clang attribute pop
+
+/*
+ * Part of the kernel's interface to user space (linux/netfilter/nf_nat.h), so its
+ * layout is fixed. Its BTF is in module nf_nat, or nowhere (5.10): relocated, the
+ * program could not be loaded before the module is.
+ */
+struct nf_nat_range2 {
+	unsigned int flags;
+	__u32 min_addr[4];
+	__u32 max_addr[4];
+	__be16 min_proto;
+	__be16 max_proto;
+	__be16 base_proto;
+};
 
 /* Constants of the kernel's headers, by their own names. */
 #define AF_INET 2

@@ -93,6 +93,7 @@ int BPF_KPROBE(probe_nf_nat_setup_info, struct nf_conn *ct, struct nf_nat_range2
 		.backend = NATTRACE_BACKEND_KPROBE,
 		.detail = manip,
 	};
+	struct nf_nat_range2 asked = {};
 	__u32 isn, *low, *high, *kept;
 
 	if (BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum) != IPPROTO_TCP)
@@ -100,11 +101,12 @@ int BPF_KPROBE(probe_nf_nat_setup_info, struct nf_conn *ct, struct nf_nat_range2
 	read_conntrack(&o, ct, IP_CT_NEW);
 	if (!o.ct)
 		return 0;
-	o.reason = BPF_CORE_READ(range, flags);
-	BPF_CORE_READ_INTO((__u32(*)[4])o.packet.source, range, min_addr.all);
-	BPF_CORE_READ_INTO((__u32(*)[4])o.packet.destination, range, max_addr.all);
-	o.packet.source_port = bpf_ntohs(BPF_CORE_READ(range, min_proto.all));
-	o.packet.destination_port = bpf_ntohs(BPF_CORE_READ(range, max_proto.all));
+	bpf_probe_read_kernel(&asked, sizeof(asked), range);
+	o.reason = asked.flags;
+	__builtin_memcpy(o.packet.source, asked.min_addr, sizeof(asked.min_addr));
+	__builtin_memcpy(o.packet.destination, asked.max_addr, sizeof(asked.max_addr));
+	o.packet.source_port = bpf_ntohs(asked.min_proto);
+	o.packet.destination_port = bpf_ntohs(asked.max_proto);
 
 	/*
 	 * nf_nat_alloc_null_binding() asks for the address that the flow has
