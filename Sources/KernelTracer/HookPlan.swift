@@ -34,6 +34,10 @@ struct HookPlan: Sendable {
     let ways: [Way]
     /// The module that the function is in, on kernels that do not have it built in.
     let module: String?
+    /// Whether its program has to be told argument positions that the module's BTF knows: it
+    /// cannot be loaded before the module is, while others are loaded at the start and only
+    /// attached when the module appears, which takes milliseconds.
+    let needsModuleTypes: Bool
     /// What cannot be known without, for a person; follows a colon.
     let loss: String
     /// Used only where none of these could be attached, because it shows the same.
@@ -42,12 +46,12 @@ struct HookPlan: Sendable {
     let supersedes: [Hook]
 
     init(
-        _ hook: Hook, _ ways: Way..., module: String? = nil, standsInFor: [Hook] = [], supersedes: [Hook] = [],
-        loss: String
+        _ hook: Hook, _ ways: Way..., module: String? = nil, needsModuleTypes: Bool = false, standsInFor: [Hook] = [], supersedes: [Hook] = [], loss: String
     ) {
         self.hook = hook
         self.ways = ways
         self.module = module
+        self.needsModuleTypes = needsModuleTypes
         self.loss = loss
         self.standsInFor = standsInFor
         self.supersedes = supersedes
@@ -71,11 +75,11 @@ struct HookPlan: Sendable {
             loss: "the state that conntrack had before a packet is not known"),
         HookPlan(
             .nfCtL4protoLogInvalid, .kprobe("nf_ct_l4proto_log_invalid", "probe_nf_ct_l4proto_log_invalid"),
-            module: "nf_conntrack",
+            module: "nf_conntrack", needsModuleTypes: true,
             loss: "why conntrack calls a packet of a known flow INVALID is not known"),
         HookPlan(
             .nfL4protoLogInvalid, .kprobe("nf_l4proto_log_invalid", "probe_nf_l4proto_log_invalid"),
-            module: "nf_conntrack",
+            module: "nf_conntrack", needsModuleTypes: true,
             loss: "why conntrack calls a packet without a flow INVALID is not known"),
         HookPlan(
             .nfNatSetupInfo, .kprobe("nf_nat_setup_info", "probe_nf_nat_setup_info"), module: "nf_nat",
@@ -96,7 +100,7 @@ struct HookPlan: Sendable {
         HookPlan(
             .inet6LookupListener,
             .kprobe("inet6_lookup_listener", "probe_inet6_lookup_listener", "return_inet6_lookup_listener"),
-            module: "ipv6",
+            module: "ipv6", needsModuleTypes: true,
             loss: "which socket the kernel found for an IPv6 SYN is concluded from its answer"),
         HookPlan(
             .reqskQueueHashAdd, .kprobe("inet_csk_reqsk_queue_hash_add", "probe_inet_csk_reqsk_queue_hash_add"),
@@ -121,10 +125,10 @@ struct HookPlan: Sendable {
             supersedes: [.tcpSendActiveReset],
             loss: "that this machine makes an RST, and why, is not seen by the tracepoint either"),
         HookPlan(
-            .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4",
+            .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4", needsModuleTypes: true,
             loss: "that a rule made an IPv4 RST is concluded from the dropped packet and the RST that leaves"),
         HookPlan(
-            .nfSendReset6, .kprobe("nf_send_reset6", "probe_nf_send_reset6"), module: "nf_reject_ipv6",
+            .nfSendReset6, .kprobe("nf_send_reset6", "probe_nf_send_reset6"), module: "nf_reject_ipv6", needsModuleTypes: true,
             loss: "that a rule made an IPv6 RST is concluded from the dropped packet and the RST that leaves"),
         HookPlan(
             .inetSockSetState, .tracepoint("inet_sock_set_state"),

@@ -25,6 +25,17 @@ struct HookSurvey {
         return open.isEmpty ? .closed(obstacle) : .open(open)
     }
 
+    /// The programs that can be loaded now: those of ways that are open, and those of hooks
+    /// that are only waited for, unless they need to know the module's types.
+    func loadable(_ plan: HookPlan) -> [String] {
+        switch ways(to: plan) {
+        case .open(let ways): ways.flatMap(\.programs)
+        case .closed(.waiting) where !plan.needsModuleTypes:
+            plan.ways.filter { choice.allows($0.backend) }.flatMap(\.programs)
+        case .closed: []
+        }
+    }
+
     /// The module that a function has to be looked for in; nil: the kernel itself.
     func module(of function: String, in plan: HookPlan) -> String? {
         guard let module = plan.module, !types.kernel.hasFunction(function), !isBuiltIn(module) else { return nil }

@@ -64,7 +64,7 @@ public final class KernelTracer {
         }
         let configuration = Self.configuration(self.filter, types)
         let object = try ProgramObject(
-            loading: Set(open.flatMap { $0.ways.flatMap(\.programs) }), configuration: configuration)
+            loading: Set(HookPlan.all.flatMap(survey.loadable)), configuration: configuration)
         let ring = try object.map("ring")
         descriptor = ring
         reader = try RingReader(map: ring)
@@ -173,9 +173,10 @@ public final class KernelTracer {
         object = nil
     }
 
-    /// Loads the programs of hooks whose module has just appeared. They get an object of their
-    /// own, because argument positions are constants of a loaded object and only the module's
-    /// BTF tells them. Maps are shared. A failure costs these hooks, not the trace.
+    /// Attaches hooks whose module has just appeared. Most programs are loaded already. Those
+    /// that need to know the module's types, or were refused for want of them, get an object
+    /// of their own, because argument positions and offsets are constants of a loaded object;
+    /// maps are shared. A failure costs these hooks, not the trace.
     private func attachLate(_ plans: [HookPlan]) {
         do throws(TracerError) {
             let types = try KernelTypes()
@@ -183,15 +184,21 @@ public final class KernelTracer {
             let open = plans.compactMap { plan in
                 if case .open(let ways) = survey.ways(to: plan) { (plan: plan, ways: ways) } else { nil }
             }
-            let late = try ProgramObject(
-                loading: Set(open.flatMap { $0.ways.flatMap(\.programs) }),
-                configuration: Self.configuration(filter, types), sharing: object)
-            for (plan, ways) in open {
-                let status = attach(plan, ways, of: late, survey)
-                report(plan.hook, status)
+            var later = open
+            if let object {
+                later.removeAll { plan, ways in
+                    guard ways.allSatisfy({ $0.programs.allSatisfy { object.program($0) != nil } }) else { return false }
+                    report(plan.hook, attach(plan, ways, of: object, survey))
+                    return true
+                }
             }
+            guard !later.isEmpty else { return }
+            let late = try ProgramObject(
+                loading: Set(later.flatMap { $0.ways.flatMap(\.programs) }),
+                configuration: Self.configuration(filter, types), sharing: object)
+            for (plan, ways) in later { report(plan.hook, attach(plan, ways, of: late, survey)) }
         } catch {
-            for plan in plans { report(plan.hook, .unavailable(error.description)) }
+            for plan in plans where attachments[plan.hook] == nil { report(plan.hook, .unavailable(error.description)) }
         }
     }
 

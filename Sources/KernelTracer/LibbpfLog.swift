@@ -38,6 +38,11 @@ struct Refusal: Equatable {
     /// The verifier's last words, or libbpf's.
     let reason: String
 
+    init(program: String, reason: String) {
+        self.program = program
+        self.reason = reason
+    }
+
     /// nil: nothing blames a program, the failure is of another kind (a map, say).
     init?(log lines: [String]) {
         func named(_ line: String) -> Substring? {
@@ -47,9 +52,12 @@ struct Refusal: Equatable {
         guard let last = lines.last(where: { named($0) != nil }), let name = named(last) else { return nil }
         program = String(name)
 
-        let end = lines.lastIndex { $0.hasPrefix("-- END PROG LOAD LOG") } ?? lines.endIndex
-        let begin = lines[..<end].lastIndex { $0.hasSuffix("-- BEGIN PROG LOAD LOG --") }
-        let verifier = begin.map { lines[($0 + 1)..<end] } ?? []
+        var verifier = lines[..<0]
+        if let end = lines.lastIndex(where: { $0.hasPrefix("-- END PROG LOAD LOG") }) {
+            // The beginning of a long log is not kept.
+            let begin = lines[..<end].lastIndex { $0.hasSuffix("-- BEGIN PROG LOAD LOG --") }
+            verifier = lines[(begin.map { $0 + 1 } ?? 0)..<end]
+        }
         // The verifier closes with statistics.
         if let words = verifier.last(where: { !$0.hasPrefix("processed ") }) {
             reason = words

@@ -43,6 +43,17 @@ struct HookSurveyTests {
         #expect(try isOpen(finding(.nfNatSetupInfo, modules: nil)))
     }
 
+    @Test("What is waited for is loaded already, but for programs that need the module's types")
+    func loadable() throws {
+        let survey = HookSurvey(
+            features: KernelFeatures(kprobes: true), modules: KernelModules(text: ""),
+            types: KernelTypes(kernel: try HandmadeTypes().finished()), choice: .auto)
+        func loadable(_ hook: Hook) throws -> [String] { survey.loadable(try #require(HookPlan.plan(for: hook))) }
+        #expect(try loadable(.nfNatManipPkt) == ["probe_nf_nat_manip_pkt"])
+        #expect(try loadable(.nfSendReset) == [])
+        #expect(try loadable(.kfreeSkb) == [])
+    }
+
     @Test("Without kprobes there is no way to a function")
     func noKprobes() throws {
         #expect(try status(finding(.tcpV4Rcv, kprobes: false)) == .unavailable("this kernel has no kprobes"))

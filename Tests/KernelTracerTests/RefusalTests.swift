@@ -22,6 +22,16 @@ struct RefusalTests {
         #expect(refusal?.reason == "R2 invalid mem access 'scalar'")
     }
 
+    @Test("Of a log that was too long to keep, the end")
+    func longLog() {
+        let refusal = Refusal(log: [
+            "120: (85) call unknown#195896080", "invalid func unknown#195896080",
+            "processed 120 insns (limit 1000000) max_states_per_insn 0", "-- END PROG LOAD LOG --",
+            "prog 'probe_x': failed to load: -22",
+        ])
+        #expect(refusal == Refusal(program: "probe_x", reason: "invalid func unknown#195896080"))
+    }
+
     @Test("Without a verifier's log, what libbpf said first about the program")
     func withoutLog() {
         let refusal = Refusal(log: [
