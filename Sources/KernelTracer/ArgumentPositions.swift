@@ -22,17 +22,18 @@ extension nattrace_configuration {
             types.prototype(ofFunction: "inet6_lookup_listener", module: "ipv6")?.position(ofPointerTo: "sk_buff") ?? 0
         make_synack_req = types.prototype(ofFunction: "tcp_make_synack")?.position(ofPointerTo: "request_sock") ?? 0
 
-        // Where there is no BTF of modules (5.10, or CONFIG_DEBUG_INFO_BTF_MODULES is off), a
-        // neighbour tells the generation: kfree_skb got its reason in 5.17; the log functions
-        // changed shortly before, nf_send_reset got a socket in 5.11. In between the wrong
-        // pointer is read, which the kernel side notices because it is no TCP packet.
+        // Where there is no BTF of modules (5.10, or CONFIG_DEBUG_INFO_BTF_MODULES is off):
+        // nf_send_reset got a socket in 5.11, and 5.10's stable kernels have it as well (seen in
+        // Debian's). The log functions changed shortly before kfree_skb got its reason in
+        // 5.17, which the kernel's own BTF tells. On the few kernels in between a wrong pointer
+        // is read: the kernel side reads it with care and finds no packet, or no words.
         let isOld = kfree_skb_reason == 0
         nf_send_reset_skb =
             types.prototype(ofFunction: "nf_send_reset", module: "nf_reject_ipv4")?.position(ofPointerTo: "sk_buff")
-            ?? (isOld ? 2 : 3)
+            ?? 3
         nf_send_reset6_skb =
             types.prototype(ofFunction: "nf_send_reset6", module: "nf_reject_ipv6")?.position(ofPointerTo: "sk_buff")
-            ?? (isOld ? 2 : 3)
+            ?? 3
         ct_log_invalid_text =
             types.prototype(ofFunction: "nf_ct_l4proto_log_invalid", module: "nf_conntrack")?.position(named: "fmt")
             ?? (isOld ? 3 : 4)

@@ -58,8 +58,8 @@ struct ArgumentPositionTests {
         #expect(configuration.tcp_send_reset_reason == 0)
         #expect(configuration.send_reset_reason == 0)
         #expect(configuration.listener_skb == 3)
-        #expect(configuration.nf_send_reset_skb == 2)
-        #expect(configuration.nf_send_reset6_skb == 2)
+        #expect(configuration.nf_send_reset_skb == 3)
+        #expect(configuration.nf_send_reset6_skb == 3)
         #expect(configuration.ct_log_invalid_text == 3)
         #expect(configuration.log_invalid_text == 5)
     }
