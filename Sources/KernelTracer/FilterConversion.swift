@@ -17,7 +17,8 @@ extension nattrace_filter {
         ) throws(TracerError) {
             let room = MemoryLayout<Slots>.size / MemoryLayout<Slot>.stride
             guard given.count <= room else {
-                throw .filter("\(option) is given \(given.count) times; at most \(room) are possible, use ranges or prefixes")
+                throw .filter(
+                    "\(option) is given \(given.count) times; at most \(room) are possible, use ranges or prefixes")
             }
             count = UInt8(given.count)
             for (index, value) in given.enumerated() {
@@ -37,12 +38,14 @@ extension nattrace_filter {
         }
         func name(_ interface: String) throws(TracerError) -> InterfaceName {
             guard let name = InterfaceName(interface) else {
-                throw .filter("--interface \(interface): an interface's name has 1 to \(NATTRACE_NAME_LENGTH - 1) bytes")
+                throw .filter(
+                    "--interface \(interface): an interface's name has 1 to \(NATTRACE_NAME_LENGTH - 1) bytes")
             }
             return name
         }
         try copy(
-            "--sport", filter.sourcePorts, into: &source_port, of: nattrace_port_range.self, count: &source_ports, range)
+            "--sport", filter.sourcePorts, into: &source_port, of: nattrace_port_range.self, count: &source_ports, range
+        )
         try copy(
             "--dport", filter.destinationPorts, into: &destination_port, of: nattrace_port_range.self,
             count: &destination_ports, range)

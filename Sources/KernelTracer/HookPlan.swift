@@ -46,7 +46,8 @@ struct HookPlan: Sendable {
     let supersedes: [Hook]
 
     init(
-        _ hook: Hook, _ ways: Way..., module: String? = nil, needsModuleTypes: Bool = false, standsInFor: [Hook] = [], supersedes: [Hook] = [], loss: String
+        _ hook: Hook, _ ways: Way..., module: String? = nil, needsModuleTypes: Bool = false, standsInFor: [Hook] = [],
+        supersedes: [Hook] = [], loss: String
     ) {
         self.hook = hook
         self.ways = ways
@@ -125,10 +126,12 @@ struct HookPlan: Sendable {
             supersedes: [.tcpSendActiveReset],
             loss: "that this machine makes an RST, and why, is not seen by the tracepoint either"),
         HookPlan(
-            .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4", needsModuleTypes: true,
+            .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4",
+            needsModuleTypes: true,
             loss: "that a rule made an IPv4 RST is concluded from the dropped packet and the RST that leaves"),
         HookPlan(
-            .nfSendReset6, .kprobe("nf_send_reset6", "probe_nf_send_reset6"), module: "nf_reject_ipv6", needsModuleTypes: true,
+            .nfSendReset6, .kprobe("nf_send_reset6", "probe_nf_send_reset6"), module: "nf_reject_ipv6",
+            needsModuleTypes: true,
             loss: "that a rule made an IPv6 RST is concluded from the dropped packet and the RST that leaves"),
         HookPlan(
             .inetSockSetState, .tracepoint("inet_sock_set_state"),

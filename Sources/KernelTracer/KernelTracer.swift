@@ -187,7 +187,9 @@ public final class KernelTracer {
             var later = open
             if let object {
                 later.removeAll { plan, ways in
-                    guard ways.allSatisfy({ $0.programs.allSatisfy { object.program($0) != nil } }) else { return false }
+                    guard ways.allSatisfy({ $0.programs.allSatisfy { object.program($0) != nil } }) else {
+                        return false
+                    }
                     report(plan.hook, attach(plan, ways, of: object, survey))
                     return true
                 }

@@ -25,7 +25,9 @@ final class KernelTypes {
     /// nil: the module is not loaded, or the kernel keeps no BTF of modules (before 5.11).
     func module(_ name: String) -> TypeInformation? {
         if let known = modules[name] { return known }
-        guard exists("/sys/kernel/btf/\(name)"), let handle = btf__load_module_btf(name, kernel.handle) else { return nil }
+        guard exists("/sys/kernel/btf/\(name)"), let handle = btf__load_module_btf(name, kernel.handle) else {
+            return nil
+        }
         let types = TypeInformation(handle, base: kernel)
         modules[name] = types
         return types

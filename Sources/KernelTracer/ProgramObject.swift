@@ -99,8 +99,11 @@ final class ProgramObject {
             let name = String(cString: bpf_map__name(current))
             if name == ".rodata.config" {
                 // It holds one variable. Its value size is checked by libbpf.
-                let result = bpf_map__set_initial_value(current, &configuration, MemoryLayout.size(ofValue: configuration))
-                guard result == 0 else { throw .system(call: "setting the BPF programs' configuration", errno: -result) }
+                let result = bpf_map__set_initial_value(
+                    current, &configuration, MemoryLayout.size(ofValue: configuration))
+                guard result == 0 else {
+                    throw .system(call: "setting the BPF programs' configuration", errno: -result)
+                }
                 isConfigured = true
             } else if let other, !name.contains(".rodata") {
                 let result = bpf_map__reuse_fd(current, try other.map(name))

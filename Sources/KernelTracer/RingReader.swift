@@ -44,7 +44,9 @@ final class RingReader {
             defer { self.body = nil }
             return ring_buffer__consume(ring)
         }
-        guard result >= 0 || result == Self.enough else { throw .system(call: "reading the ring buffer", errno: -result) }
+        guard result >= 0 || result == Self.enough else {
+            throw .system(call: "reading the ring buffer", errno: -result)
+        }
         return taken
     }
 

@@ -48,7 +48,9 @@ final class TypeInformation {
     func values(ofEnumsNamed suffix: String) -> [(name: String, value: UInt32)] {
         let first = base.map { btf__type_cnt($0.handle) } ?? 1
         return (first..<max(first, btf__type_cnt(handle))).flatMap { id -> [(name: String, value: UInt32)] in
-            guard let type = type(id), btf_is_enum(type), text(type.pointee.name_off).hasSuffix(suffix) else { return [] }
+            guard let type = type(id), btf_is_enum(type), text(type.pointee.name_off).hasSuffix(suffix) else {
+                return []
+            }
             return values(type)
         }
     }

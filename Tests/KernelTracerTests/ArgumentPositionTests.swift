@@ -31,7 +31,8 @@ struct ArgumentPositionTests {
             types.function("tcp_make_synack", [("sk", constantSocket), ("dst", number), ("req", request)])
             types.function("__inet_lookup_listener", [("net", number), ("skb", skb), ("doff", number)])
             types.function("nf_send_reset", [("net", number), ("sk", constantSocket), ("oldskb", skb)])
-            types.function("nf_ct_l4proto_log_invalid", [("skb", skb), ("ct", number), ("state", number), ("fmt", number)])
+            types.function(
+                "nf_ct_l4proto_log_invalid", [("skb", skb), ("ct", number), ("state", number), ("fmt", number)])
         }
         // The tracepoints' own first argument is not counted: a program does not see it.
         #expect(configuration.kfree_skb_reason == 3)
@@ -67,7 +68,8 @@ struct ArgumentPositionTests {
     @Test("A kernel without BTF of modules that gives drop reasons has the newer prototypes")
     func modulesWithoutTypes() throws {
         let configuration = try positions { types in
-            types.tracepoint("kfree_skb", [types.pointer(to: 0), types.pointer(to: 0), types.enumeration("skb_drop_reason")])
+            types.tracepoint(
+                "kfree_skb", [types.pointer(to: 0), types.pointer(to: 0), types.enumeration("skb_drop_reason")])
         }
         #expect(configuration.nf_send_reset_skb == 3)
         #expect(configuration.log_invalid_text == 4)

@@ -39,7 +39,7 @@ struct EventLoopTests {
     func unwatch() throws {
         let loop = try EventLoop(signals: [])
         let descriptors = try [eventDescriptor(), eventDescriptor()]
-        defer { descriptors.forEach { close($0) } }
+        defer { for descriptor in descriptors { close(descriptor) } }
         var calls = 0
         for (index, descriptor) in descriptors.enumerated() {
             eventfd_write(descriptor, 1)

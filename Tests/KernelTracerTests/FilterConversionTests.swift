@@ -44,7 +44,8 @@ struct FilterConversionTests {
         let v6 = raw.source_prefix.0
         #expect(v6.family == 6)
         #expect(withUnsafeBytes(of: v6.address) { Array($0.prefix(5)) } == [0x20, 0x01, 0x0d, 0xb8, 0])
-        #expect(withUnsafeBytes(of: v6.mask) { Array($0) } == [255, 255, 255, 255, 0xf0] + [UInt8](repeating: 0, count: 11))
+        #expect(
+            withUnsafeBytes(of: v6.mask) { Array($0) } == [255, 255, 255, 255, 0xf0] + [UInt8](repeating: 0, count: 11))
 
         #expect(raw.prefix.0.family == 4)
         #expect(withUnsafeBytes(of: raw.prefix.0.mask) { $0.allSatisfy { $0 == 0 } })
@@ -76,7 +77,8 @@ struct FilterConversionTests {
         filter.ports = Array(repeating: 1...2, count: Int(NATTRACE_FILTER_ENTRIES))
         #expect(try Int32(nattrace_filter(filter).ports) == NATTRACE_FILTER_ENTRIES)
         filter.ports.append(3...4)
-        #expect(throws: TracerError.filter("--port is given 17 times; at most 16 are possible, use ranges or prefixes")) {
+        #expect(throws: TracerError.filter("--port is given 17 times; at most 16 are possible, use ranges or prefixes"))
+        {
             try nattrace_filter(filter)
         }
     }

@@ -31,7 +31,9 @@ struct HookPlanTests {
     @Test("What stands in for others comes after them")
     func order() throws {
         for (index, plan) in HookPlan.all.enumerated() {
-            for hook in plan.standsInFor + plan.supersedes { #expect(HookPlan.all[..<index].contains { $0.hook == hook }) }
+            for hook in plan.standsInFor + plan.supersedes {
+                #expect(HookPlan.all[..<index].contains { $0.hook == hook })
+            }
         }
     }
 

@@ -32,7 +32,8 @@ struct HookSurveyTests {
     func waiting() throws {
         #expect(try status(finding(.nfNatSetupInfo)) == .waiting(module: "nf_nat"))
         #expect(try isOpen(finding(.nfNatSetupInfo, modules: "nf_nat 1 0 - Live 0x0\n")))
-        #expect(try status(finding(.nfNatSetupInfo, modules: "nf_nat 1 0 - Unloading 0x0\n")) == .waiting(module: "nf_nat"))
+        #expect(
+            try status(finding(.nfNatSetupInfo, modules: "nf_nat 1 0 - Unloading 0x0\n")) == .waiting(module: "nf_nat"))
     }
 
     @Test("A module that is built in is not waited for, nor one on a kernel without modules")
@@ -67,7 +68,8 @@ struct HookSurveyTests {
 
     @Test("--backend tracepoint uses no kprobes, --backend kprobe keeps what exists as tracepoint only")
     func choices() throws {
-        #expect(try status(finding(.tcpV4Rcv, choice: .tracepoint)) == .unavailable("not used with --backend tracepoint"))
+        #expect(
+            try status(finding(.tcpV4Rcv, choice: .tracepoint)) == .unavailable("not used with --backend tracepoint"))
         #expect(try isOpen(finding(.kfreeSkb, choice: .kprobe, tracepoints: ["kfree_skb"])))
     }
 

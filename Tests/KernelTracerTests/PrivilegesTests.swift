@@ -49,6 +49,8 @@ struct PrivilegesTests {
             #expect(error.exitStatus == status)
             #expect(!error.description.contains("\n"))
         }
-        #expect(TracerError.system(call: "epoll_wait", errno: ENOMEM).description == "epoll_wait failed: Cannot allocate memory")
+        #expect(
+            TracerError.system(call: "epoll_wait", errno: ENOMEM).description
+                == "epoll_wait failed: Cannot allocate memory")
     }
 }
