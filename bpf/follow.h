@@ -68,18 +68,19 @@ static __always_inline __u32 *awaited_slot(__u32 seq)
 	return &awaited[(seq * 2654435769u) >> 18 & (NATTRACE_MAX_AWAITED - 1)];
 }
 
-static __always_inline void count_lost(__u32 what)
+static __always_inline void count_lost(__u32 what, __u64 times)
 {
 	__u64 *count = bpf_map_lookup_elem(&lost, &what);
 
 	if (count)
-		*count += 1;
+		*count += times;
 }
 
-static __always_inline void emit(const struct nattrace_observation *o)
+/* Returns how many were lost by it: 0 or 1. */
+static __always_inline __u64 emit(const struct nattrace_observation *o)
 {
-	if (bpf_ringbuf_output(&ring, (void *)o, sizeof(*o), 0))
-		count_lost(NATTRACE_LOST_RING_FULL);
+	/* An error is negative: its sign bit, and no branch for the verifier to follow. */
+	return (__u64)bpf_ringbuf_output(&ring, (void *)o, sizeof(*o), 0) >> 63;
 }
 
 static __always_inline void follow(__u32 number, __u32 isn)
@@ -87,7 +88,7 @@ static __always_inline void follow(__u32 number, __u32 isn)
 	struct follow value = { .isn = isn };
 
 	if (bpf_map_update_elem(&followed, &number, &value, BPF_ANY))
-		count_lost(NATTRACE_LOST_FOLLOW_FULL);
+		count_lost(NATTRACE_LOST_FOLLOW_FULL, 1);
 }
 
 /* Whether a packet with these flags and numbers can be part of a handshake at all. */
@@ -123,6 +124,7 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 	__u32 isn = o->isn;
 	__u32 required = filter_required(), now = filter_holds(o);
 	struct held *h = NULL;
+	__u64 lost_now = 0;
 
 	if (required != (now & required)) {
 		h = bpf_map_lookup_elem(&held, &isn);
@@ -154,12 +156,25 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 	follow(isn, isn);
 	if (h) {
 		for (__u32 i = 0; i < NATTRACE_HELD_OBSERVATIONS && i < h->count; i++)
-			emit(&h->observation[i]);
+			lost_now += emit(&h->observation[i]);
+		if (lost_now)
+			count_lost(NATTRACE_LOST_RING_FULL, lost_now);
 		if (h->count >= NATTRACE_HELD_OBSERVATIONS)
-			count_lost(NATTRACE_LOST_HELD_FULL);
+			count_lost(NATTRACE_LOST_HELD_FULL, 1);
 		bpf_map_delete_elem(&held, &isn);
 	}
 	return true;
+}
+
+/*
+ * Makes the verifier forget what it knows of an observation's bytes. It would
+ * otherwise walk the rest of the program once for each way in which they can
+ * have been filled in, which costs the user a second of start-up. A copy onto
+ * itself by a helper is the cheapest thing that does it on every kernel.
+ */
+static __always_inline void forget_how(struct nattrace_observation *o)
+{
+	bpf_probe_read_kernel(o, sizeof(*o), o);
 }
 
 /*
@@ -171,6 +186,7 @@ static __noinline int observe(struct nattrace_observation *o, __u32 first, __u32
 {
 	const volatile struct nattrace_filter *f = &nattrace_config.filter;
 
+	forget_how(o);
 	if (f->netns && o->netns != f->netns)
 		return 0;
 	if (f->family && o->family && o->family != f->family)
@@ -188,21 +204,30 @@ static __noinline int observe(struct nattrace_observation *o, __u32 first, __u32
 			follow(o->seq, o->isn);
 		}
 	}
-	emit(o);
+	if (emit(o))
+		count_lost(NATTRACE_LOST_RING_FULL, 1);
 	return 0;
 }
 
-/* As observe(), for an observation that shows a packet: its flags say which numbers lead on. */
-static __always_inline int observe_packet(struct nattrace_observation *o)
+/*
+ * As observe(), for an observation that shows a packet: its flags say which
+ * numbers lead on. One call, and a function of its own: the verifier walks
+ * through observe() once for each call that it meets.
+ */
+static __noinline int observe_packet(struct nattrace_observation *o)
 {
 	__u8 flags = o->tcp_flags;
+	__u32 before = o->seq - 1; /* the ISN behind an ACK or RST of the client */
+	__u32 acknowledged = o->ack - 1; /* the ISN behind an answer of the server */
+	__u32 first = before, second = before;
 
-	if (flags & TCP_FLAG_RST)
-		return observe(o, flags & TCP_FLAG_ACK ? o->ack - 1 : o->seq - 1, o->seq - 1, false);
-	if (flags & TCP_FLAG_SYN)
-		return flags & TCP_FLAG_ACK ? observe(o, o->ack - 1, o->ack - 1, false)
-					    : observe(o, o->seq, o->seq, true);
-	return observe(o, o->seq - 1, o->seq - 1, false);
+	if (flags & TCP_FLAG_RST) {
+		if (flags & TCP_FLAG_ACK)
+			first = acknowledged;
+	} else if (flags & TCP_FLAG_SYN) {
+		first = second = flags & TCP_FLAG_ACK ? acknowledged : o->seq;
+	}
+	return observe(o, first, second, (flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN);
 }
 
 #endif

@@ -27,7 +27,8 @@ int BPF_PROG(trace_module_load, struct module *mod)
 	};
 
 	BPF_CORE_READ_STR_INTO(&o.name, mod, name);
-	emit(&o);
+	if (emit(&o))
+		count_lost(NATTRACE_LOST_RING_FULL, 1);
 	return 0;
 }
 

@@ -208,8 +208,10 @@ static __noinline bool note_packet(struct nattrace_observation *o, const struct 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return false;
 	note_headers(o, h);
+	forget_how(o);
 	nfct = skb_nfct(skb);
 	read_conntrack(o, (struct nf_conn *)(nfct & NFCT_PTRMASK), nfct & NFCT_INFOMASK);
+	forget_how(o);
 	read_netns(o, skb);
 	return true;
 }
