@@ -29,6 +29,9 @@ final class Display {
     @discardableResult
     func flush() -> OutputBuffer.State { output.flush() }
 
+    /// What is told is written whenever it fills a batch; this is how that went.
+    var state: OutputBuffer.State { output.state }
+
     /// The terminal's window has another size now.
     func resized() {
         if let width = Self.width { terminal?.width = width }

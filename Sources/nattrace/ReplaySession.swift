@@ -33,7 +33,7 @@ struct ReplaySession {
                 case .loss(let loss): explainer.report(loss)
                 case .end(let record): end = max(end, min(record.time, limit))
                 }
-                if explainer.isExhausted { break reading }
+                if explainer.isExhausted || display.state != .open { break reading }
             }
         } catch {
             damage = error
