@@ -113,17 +113,19 @@ extension IPAddress: LosslessStringConvertible {
     }
 
     private static func parseV6(_ text: String) -> IPAddress? {
-        func groups(_ half: Substring) -> [UInt16]? {
+        // IPv4 text may only be the very end of it.
+        func groups(_ half: Substring, mayEndInV4: Bool) -> [UInt16]? {
             if half.isEmpty { return [] }
             var result: [UInt16] = []
             let parts = half.split(separator: ":", omittingEmptySubsequences: false)
             for (index, part) in parts.enumerated() {
-                if part.contains("."), index == parts.count - 1 {
+                if part.contains("."), mayEndInV4, index == parts.count - 1 {
                     guard let v4 = parseV4(part) else { return nil }
                     result.append(UInt16(truncatingIfNeeded: v4.low >> 16))
                     result.append(UInt16(truncatingIfNeeded: v4.low))
                 } else {
-                    guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy({ $0 != UInt8(ascii: "+") }),
+                    // No sign, which the integer would take: `-0` is a number to it.
+                    guard (1...4).contains(part.utf8.count), part.allSatisfy(\.isHexDigit),
                         let group = UInt16(part, radix: 16)
                     else { return nil }
                     result.append(group)
@@ -133,12 +135,12 @@ extension IPAddress: LosslessStringConvertible {
         }
         var all: [UInt16]
         if let gap = text.utf8Range(of: "::") {
-            guard let head = groups(text[..<gap.lowerBound]), let tail = groups(text[gap.upperBound...]),
-                head.count + tail.count <= 7
+            guard let head = groups(text[..<gap.lowerBound], mayEndInV4: false),
+                let tail = groups(text[gap.upperBound...], mayEndInV4: true), head.count + tail.count <= 7
             else { return nil }
             all = head + [UInt16](repeating: 0, count: 8 - head.count - tail.count) + tail
         } else {
-            guard let groups = groups(text[...]), groups.count == 8 else { return nil }
+            guard let groups = groups(text[...], mayEndInV4: true), groups.count == 8 else { return nil }
             all = groups
         }
         func word(_ part: ArraySlice<UInt16>) -> UInt64 { part.reduce(0) { $0 << 16 | UInt64($1) } }
