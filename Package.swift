@@ -23,7 +23,9 @@ let package = Package(
                 "Handshake", "HostFacts", "KernelTracer", "Output", "CNattrace",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        .testTarget(name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"]),
+        .testTarget(
+            name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"],
+            exclude: ["Recordings"]),
         .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake"]),
         .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
