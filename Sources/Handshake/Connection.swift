@@ -124,7 +124,7 @@ struct Sighting {
     var stage: Stage?
     var netns: UInt32
     var interface: String?
-    /// Index of its step.
+    /// Index of its step; -1: the step was not kept.
     var step: Int
 }
 

@@ -429,14 +429,15 @@ private struct StepWriter {
     private var shownPacket: Packet? { o.packet.flatMap { $0.flags.isEmpty ? nil : $0 } }
 
     private func append(_ step: Step) -> Sighting {
-        if connection.steps.count < Connection.maximumSteps {
+        let isKept = connection.steps.count < Connection.maximumSteps
+        if isKept {
             connection.steps.append(step)
         } else {
             connection.omittedSteps += 1
         }
         return Sighting(
             time: step.time, kind: o.kind, stage: step.stage, netns: o.netns, interface: step.interface,
-            step: connection.steps.count - 1)
+            step: isKept ? connection.steps.count - 1 : -1)
     }
 }
 
