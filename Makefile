@@ -1,9 +1,16 @@
 # make is the entry point: it compiles the BPF programs that the Swift package embeds,
-# then the package. `make V=1` shows the commands.
+# then the package. `make help` lists the targets, `make V=1` shows the commands.
 
 SWIFT ?= swift
+PREFIX ?= /usr/local
 BUILD := .build
 BPF_OBJECT := $(BUILD)/bpf/nattrace.bpf.o
+PROGRAM := $(BUILD)/release/nattrace
+
+# Debian packages: to build, to run the live tests, and to run them in virtual machines.
+PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
+PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
+PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
 # The first compiler that can compile for BPF: the one in PATH may be Swift's, or a build
 # without that target. Looked for only when a BPF program has to be compiled.
@@ -19,6 +26,9 @@ BPF_CFLAGS += -D__TARGET_ARCH_$(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(M
 # The BPF target has no asm/ of its own: Debian keeps the machine's in a folder of its triplet.
 BPF_CFLAGS += -idirafter /usr/include/$(MACHINE)-linux-gnu
 
+# Namespaces, tracing and virtual machines want root.
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+
 ifeq ($(V),1)
 Q :=
 say = @:
@@ -27,18 +37,21 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug bpf
+.PHONY: build debug bpf deps test test-unit test-live test-vm test-harness demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
+# SwiftPM uses every processor by itself, and the tests share one machine.
+.NOTPARALLEL:
 
-build: bpf
+# Swift's own libraries are linked in: what is installed does not need the toolchain.
+build: bpf ## the program, optimised: .build/release/nattrace (default)
 	$(say) SWIFT "release"
-	$(Q)$(SWIFT) build -c release $(SWIFTFLAGS)
+	$(Q)$(SWIFT) build -c release --static-swift-stdlib $(SWIFTFLAGS)
 
-debug: bpf
+debug: bpf ## the program for debugging: .build/debug/nattrace
 	$(say) SWIFT "debug"
 	$(Q)$(SWIFT) build $(SWIFTFLAGS)
 
-bpf: $(BPF_OBJECT)
+bpf: $(BPF_OBJECT) ## the kernel side alone
 
 # Written under another name and moved when complete: SwiftPM never sees half an object.
 # Stripped of debug information but for BTF, which libbpf needs.
@@ -50,5 +63,52 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(Q)$(CLANG_BPF) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp
 	$(Q)$(STRIP_BPF) -g $@.tmp
 	$(Q)mv $@.tmp $@
+
+deps: ## install what is missing to build and test (Debian packages)
+	$(Q)command -v apt-get >/dev/null || { echo 'make deps: no apt-get here: install what corresponds to $(PACKAGES)' >&2; exit 1; }
+	$(Q)missing=$$(for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -q ^installed || printf ' %s' $$p; done); \
+	test -z "$$missing" || { echo "  APT     $$missing"; $(SUDO) apt-get -qq update && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing; } </dev/null
+	$(Q)$(SWIFT) --version 2>/dev/null | grep -qE 'Swift version (6\.[1-9]|[7-9]|[1-9][0-9])' || \
+		{ echo 'make deps: Swift 6.1 or newer is needed, in PATH: https://www.swift.org/install/linux' >&2; exit 1; }
+
+test: build ## all tests: unit, live on this kernel, live in virtual machines
+	$(Q)Tests/run-all
+
+test-unit: bpf ## the Swift tests, and the tests of the test framework
+	$(Q)Tests/run-all unit framework
+
+test-live: build ## live tests on the running kernel (ARGS='PATTERN --verbose')
+	$(Q)$(SUDO) Tests/live/run $(ARGS)
+
+test-vm: build ## live tests in virtual machines (KERNEL=6.1 for one of them)
+	$(Q)Tests/run-all $(addprefix vm-,$(or $(KERNEL),6.1 6.12))
+
+test-harness: ## the tests of the virtual machines themselves
+	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)
+
+demo: deps build ## the example of the README, on this kernel or with KERNEL=6.1
+	$(Q)$(SUDO) $(if $(KERNEL),Tests/live/vm/vm run $(KERNEL) --) Tests/live/demo
+
+fmt: ## format the Swift sources in place
+	$(Q)$(SWIFT) format -i -r -p Package.swift Sources Tests
+
+lint: ## check that they are formatted
+	$(Q)$(SWIFT) format lint -s -r -p Package.swift Sources Tests
+
+install: ## copy the built program and its documents below PREFIX=/usr/local (DESTDIR= is put before it)
+	$(Q)test -x $(PROGRAM) || { echo 'make install: there is no $(PROGRAM) yet: run make first' >&2; exit 1; }
+	$(Q)install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/nattrace
+	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/nattrace README.md LICENSE docs/*
+
+uninstall: ## remove what install copied
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/bin/nattrace $(DESTDIR)$(PREFIX)/share/doc/nattrace
+
+clean: ## remove everything that was built
+	$(Q)rm -rf $(BUILD)
+
+help: ## this list
+	$(Q)sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 
 -include $(BPF_OBJECT:.o=.d)
