@@ -31,8 +31,9 @@ public final class Connection {
     /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
     var attempt = Attempt()
     var establishment = Establishment()
-    /// Numbers under which the kernel side follows the connection.
+    /// Numbers under which the kernel side follows the connection: the ISN, then the server's.
     var followedNumbers: [UInt32]
+    var serverNumbers: ArraySlice<UInt32> { followedNumbers.dropFirst() }
     /// When the connection wants to be looked at next; CLOCK_MONOTONIC, nanoseconds.
     var due: UInt64?
     var lastTime: UInt64

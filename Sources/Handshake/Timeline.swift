@@ -61,13 +61,9 @@ private struct StepWriter {
             if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
             connection.attempt.lastSynack = sighting
             forgetDrop(of: .synack)
-            if !connection.followedNumbers.contains(packet.seq), connection.followedNumbers.count < 8 {
-                connection.followedNumbers.append(packet.seq)
-            }
+            noteServerNumber(packet.seq)
         case .ack:
-            // The first data segment carries the same sequence number as the ACK before it.
-            guard connection.attempt.lastSynack != nil, connection.verdict?.outcome != .success else { return }
-            if packet.payload > 0, connection.attempt.ack != nil { return }
+            if isBeyondHandshake { return }
             inferFromConntrack()
             let sighting = add(.ack)
             connection.attempt.ack = sighting
@@ -147,7 +143,7 @@ private struct StepWriter {
         switch decision {
         case .asked: return  // a question; the answer has a step of its own
         case .new, .match:
-            if role == .ack, isDataAfterAck { return }
+            if isBeyondHandshake { return }
             if let entry = o.conntrack { connection.trail.trackedEntries.insert(entry.identity) }
             let sighting = add(decision == .new ? .conntrackNew : .conntrackMatch)
             if role == .syn { noteSyn(sighting) }
@@ -160,8 +156,18 @@ private struct StepWriter {
         }
     }
 
-    private var isDataAfterAck: Bool {
-        (o.packet?.payload ?? 0) > 0 && connection.attempt.ack != nil || connection.verdict?.outcome == .success
+    /// Whether an ACK is not, or no longer, the one that ends the handshake: it acknowledges data, or
+    /// it is the first data segment, which carries the same numbers as the ACK before it.
+    private var isBeyondHandshake: Bool {
+        guard let packet = o.packet, packet.flags.role == .ack else { return false }
+        return connection.verdict?.outcome == .success
+            || !connection.serverNumbers.contains(packet.ack &- 1)
+            || packet.payload > 0 && connection.attempt.ack != nil
+    }
+
+    private func noteServerNumber(_ number: UInt32) {
+        guard !connection.followedNumbers.contains(number), connection.followedNumbers.count < 8 else { return }
+        connection.followedNumbers.append(number)
     }
 
     /// A rule binds the entry. What the flow gets is known once the packet is rewritten, or was
@@ -194,7 +200,7 @@ private struct StepWriter {
 
     private mutating func natPacket() {
         guard case .natPacket(let manipulation) = o.detail, let packet = o.packet, let entry = o.conntrack else { return }
-        if role == .ack, isDataAfterAck { return }
+        if isBeyondHandshake { return }
         let before = packet.tuple
         // nf_nat_packet() makes the packet look like the inverse of the other direction's tuple.
         let target = entry.isReplyDirection ? entry.original.reversed : entry.translated
@@ -285,7 +291,7 @@ private struct StepWriter {
     // MARK: TCP
 
     private mutating func deliver() {
-        if role == .ack, isDataAfterAck { return }
+        if isBeyondHandshake { return }
         inferFromConntrack()
         let sighting = add(.deliver)
         if role == .syn {
@@ -305,8 +311,9 @@ private struct StepWriter {
         let process: ProcessIdentity? =
             o.pid == 0 ? nil : ProcessIdentity(pid: Int32(truncatingIfNeeded: o.pid), name: o.name.string)
         let sighting = add(action, process: process)
-        if role == .synack, connection.attempt.firstSynack == nil {
-            connection.attempt.firstSynack = sighting
+        if role == .synack {
+            if let number = o.packet?.seq { noteServerNumber(number) }
+            if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
         } else if role == .syn, o.kind == .transmit {
             noteSyn(sighting)
         }
@@ -358,7 +365,7 @@ private struct StepWriter {
 
     private mutating func drop() {
         guard let packet = o.packet, connection.verdict?.outcome != .success else { return }
-        if role == .ack, isDataAfterAck { return }
+        if isBeyondHandshake { return }
         inferFromConntrack()
         let function = names.symbol(at: o.location)
         let sighting = add(

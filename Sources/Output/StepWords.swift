@@ -77,7 +77,12 @@ struct StepWords {
             what = (role ?? "packet") + (direction ?? "") + " sent again"
             tone = .warning
         case .established:
-            what = "established"
+            // A client's socket comes from SYN_SENT, a server's from SYN_RECV.
+            if case .socketState(let from, _) = step.detail {
+                what = from == .synSent ? "client's socket established" : "server's socket established"
+            } else {
+                what = "established"
+            }
             tone = .good
         }
         if let process = step.process, step.action == .listener {

@@ -299,7 +299,7 @@ struct TimelineTests {
             syn(from: client, to: published).received(by: "eth0"), syn(from: client, to: inner).sent(by: "eth1", index: 3),
             syn(from: client, to: inner).at(Place.backend).received(by: "veth-b"))
         let connection = story.sink.connections[0]
-        #expect(connection.ingressInterface == "eth0" && connection.egressInterface == "eth1")
+        #expect(connection.course.ingressInterface == "eth0" && connection.course.egressInterface == "eth1")
     }
 
     @Test("A SYN that is delivered here leaves by no device")
@@ -308,7 +308,7 @@ struct TimelineTests {
         story.at(
             .zero, syn(from: client, to: published).at(Place.client).sent(by: "veth-c"),
             syn(from: client, to: published).received(by: "eth0"))
-        #expect(story.sink.connections[0].egressInterface == nil)
+        #expect(story.sink.connections[0].course.egressInterface == nil)
     }
 
     @Test("Beyond its bound a connection counts steps and keeps no more")

@@ -20,12 +20,13 @@ func makeStep(
     _ sequence: Int, at offset: UInt64, _ action: Action, _ stage: Stage?, function: String? = nil,
     backend: Backend = .kprobe, netns: UInt32 = 0, netnsName: String? = nil, packet: Packet? = nil,
     conntrack: ConntrackEntry? = nil, reason: String? = nil, rule: Rule? = nil, process: ProcessIdentity? = nil,
-    interface: String? = nil, detail: StepDetail = .none
+    interface: String? = nil, detail: StepDetail = .none, course: Course = Course()
 ) -> Step {
     Step(
         sequence: sequence, time: ArticleCase.startTime + offset, offset: offset, action: action, stage: stage,
         function: function, backend: backend, netns: netns, netnsName: netnsName, cpu: 1, packet: packet,
-        conntrack: conntrack, reason: reason, rule: rule, process: process, interface: interface, detail: detail)
+        conntrack: conntrack, reason: reason, rule: rule, process: process, interface: interface, detail: detail,
+        course: course)
 }
 
 func makeVerdict(
@@ -71,6 +72,10 @@ struct ArticleCase {
                 identity: 0xffff_8881_0123_4500, original: dialled, reply: reply, status: status, state: state, zone: 0,
                 isReplyDirection: false, isNew: true)
         }
+        var course = Course()
+        course.translated = translated
+        course.ingressInterface = "eth0"
+        course.egressInterface = "eth0"
         func step(
             _ sequence: Int, at offset: UInt64, _ action: Action, _ stage: Stage, _ function: String,
             _ backend: Backend = .kprobe, packet: Packet, conntrack: ConntrackEntry? = nil, reason: String? = nil,
@@ -79,7 +84,7 @@ struct ArticleCase {
             makeStep(
                 sequence, at: offset, action, stage, function: function, backend: backend, netns: space,
                 netnsName: "gateway", packet: packet, conntrack: conntrack, reason: reason, rule: rule,
-                interface: interface, detail: detail)
+                interface: interface, detail: detail, course: course)
         }
         let fresh = entry(0, reply: dialled.reversed, status: [])
         let bound = entry(1, reply: translated.reversed, status: [.destinationNAT, .destinationNATDone])
@@ -89,9 +94,7 @@ struct ArticleCase {
         let version = isIPv6 ? "6" : "4"
         connection = Connection(
             isn: 3_735_928_559, dialled: dialled, startTime: Self.startTime)
-        connection.translated = translated
-        connection.ingressInterface = "eth0"
-        connection.egressInterface = "eth0"
+        connection.course = course
         connection.steps = [
             step(
                 0, at: 0, .syn, .ingress, "net:netif_receive_skb", .tracepoint, packet: packet(dialled, .syn),

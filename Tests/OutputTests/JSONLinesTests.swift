@@ -95,15 +95,18 @@ import Testing
         #expect(checklist["answer"] as? String == "rst")
     }
 
-    @Test func onlyTheTranslatedPartStandsUnderNAT() {
+    @Test func onlyTranslatedEndsHaveNAT() {
         let connection = Connection(
             isn: 1, dialled: tuple("192.0.2.1", 1000, "192.0.2.2", 80), startTime: 0)
-        connection.translated = tuple("192.0.2.9", 1000, "192.0.2.2", 8080)
+        var course = Course()
+        course.translated = tuple("192.0.2.1", 1000, "192.0.2.2", 8080)
         let capture = Capture()
-        JSONLinesSink(output: capture.output).step(makeStep(0, at: 0, .syn, nil), of: connection)
+        JSONLinesSink(output: capture.output).step(makeStep(0, at: 0, .syn, nil, course: course), of: connection)
         let line = capture.text()
-        #expect(line.contains(#""source":{"ip":"192.0.2.1","port":1000,"nat":{"ip":"192.0.2.9"}}"#))
-        #expect(line.contains(#""destination":{"ip":"192.0.2.2","port":80,"nat":{"port":8080}}"#))
+        #expect(line.contains(#""source":{"ip":"192.0.2.1","port":1000}"#))
+        #expect(
+            line.contains(
+                #""destination":{"ip":"192.0.2.2","port":80,"nat":{"ip":"192.0.2.2","port":8080}}"#))
     }
 
     @Test func hostileNamesStayInsideTheirStrings() throws {
@@ -113,7 +116,7 @@ import Testing
         step.process = ProcessIdentity(pid: 7, name: hostile)
         step.netnsName = hostile
         step.rule = Rule(id: nil, ruleset: nil, text: hostile)
-        article.connection.ingressInterface = hostile
+        step.course.ingressInterface = hostile
         let capture = Capture()
         JSONLinesSink(output: capture.output).step(step, of: article.connection)
         let line = capture.text()
@@ -196,8 +199,8 @@ import Testing
                 realtimeOffset: 0))
         let connection = Connection(
             isn: 0, dialled: tuple("::1", 1, "::ffff:192.0.2.1", 2), startTime: 0)
-        connection.ingressInterface = ""
-        connection.translated = connection.dialled
+        connection.course.ingressInterface = ""
+        connection.course.translated = connection.dialled
         sink.step(makeStep(0, at: 0, .route, nil, backend: .inferred), of: connection)
         let entry = ConntrackEntry(
             identity: 1, original: connection.dialled, reply: connection.dialled.reversed, status: [], state: 200,
@@ -215,7 +218,7 @@ import Testing
     /// Every action, stage, backend, code and shape of a detail at least once.
     private func tellEveryWord(_ sink: some Sink) {
         let connection = ArticleCase().connection
-        connection.egressInterface = nil
+        connection.course.egressInterface = nil
         for action in Action.allCases { sink.step(makeStep(0, at: 1, action, .forward), of: connection) }
         for stage in Stage.allCases { sink.step(makeStep(0, at: 1, .route, stage), of: connection) }
         for backend in Backend.allCases { sink.step(makeStep(0, at: 1, .route, nil, backend: backend), of: connection) }

@@ -19,7 +19,7 @@ private func twoNamespaces(name: String? = nil) -> ArticleCase {
     let article = ArticleCase()
     let dialled = article.connection.dialled
     let translated = tuple("10.0.0.1", 41234, "10.0.0.2", 8080)
-    article.connection.translated = translated
+    article.connection.course.translated = translated
     func packet(_ tuple: Tuple, _ flags: TCPFlags) -> Packet {
         Packet(tuple: tuple, flags: flags, seq: 1, ack: 1, payload: 0)
     }
@@ -161,7 +161,7 @@ private func twoNamespaces(name: String? = nil) -> ArticleCase {
         let listener = Listener(
             address: IPAddress(v4: 1), port: 1, isIPv6Only: nil, interface: .init(index: 1, name: hostile),
             acceptQueue: 0, acceptQueueLimit: 0, inode: 0, process: process)
-        article.connection.ingressInterface = hostile
+        article.connection.course.ingressInterface = hostile
         let verdict = makeVerdict(
             .dropped, .failure, hostile, advice: [hostile],
             evidence: [
