@@ -144,7 +144,8 @@ public final class Explainer {
             if candidates.count == 1 { return candidates[0] }
         } else {
             if let known = candidates.last(where: { c in views.contains { c.trail.contains($0) } }) { return known }
-            if let near = candidates.last(where: { c in views.contains { c.trail.sharesEnd(with: $0) } }) { return near }
+            let near = candidates.last { c in views.contains { c.trail.sharesEnd(with: $0) } && !c.wasSeenOtherwise(at: o) }
+            if let near { return near }
         }
         guard o.packet?.flags.role == .syn, o.packet?.flags.isEmpty == false, let dialled = o.dialled else {
             return nil
@@ -339,6 +340,17 @@ extension Checklist {
             }
         self.init(
             synArrived: arrived ? true : nil, answer: answered, conntrack: conntrack, listenerMatches: listener)
+    }
+}
+
+extension Connection {
+    /// Whether its SYN came by this place before, with other addresses or ports. It is not rewritten
+    /// on the spot: a scanner dials many ports with one number.
+    fileprivate func wasSeenOtherwise(at o: Observation) -> Bool {
+        guard o.kind == .packet, let packet = o.packet, packet.flags.role == .syn else { return false }
+        return attempt.places.contains {
+            $0.hook == o.hook && $0.netns == o.netns && $0.interface == o.interfaceIndex && $0.tuple != packet.tuple
+        }
     }
 }
 
