@@ -12,6 +12,7 @@ struct DeadlineQueue {
     private var heap: [Entry] = []
 
     var isEmpty: Bool { heap.isEmpty }
+    var count: Int { heap.count }
     /// The earliest time at which a connection may be due; it may turn out not to be.
     var next: UInt64? { heap.first?.time }
 

@@ -171,10 +171,6 @@ public final class Explainer {
             }
             remove(connection)
         }
-        if oldest > Self.maximumConnections {
-            arrivals.removeFirst(oldest)
-            oldest = 0
-        }
     }
 
     private func remove(_ connection: Connection) {
@@ -184,6 +180,23 @@ public final class Explainer {
         connections[connection.isn]?.removeAll { $0 === connection }
         if connections[connection.isn]?.isEmpty == true { connections[connection.isn] = nil }
         count -= 1
+        letGo()
+    }
+
+    /// Lets go of connections that are gone, once they are more than half of what is held: seldom
+    /// enough to cost each of them little.
+    private func letGo() {
+        let most = 2 * count + 64
+        if arrivals.count > most {
+            arrivals = arrivals[oldest...].filter { !$0.isGone }
+            oldest = 0
+        }
+        if deadlines.count > most {
+            deadlines = DeadlineQueue()
+            for connection in connections.values.joined() {
+                if let due = connection.due { deadlines.add(connection, at: due) }
+            }
+        }
     }
 
     // MARK: Showing
