@@ -233,8 +233,10 @@ public final class Explainer {
         } else if connection.verdict == nil {
             wanted = connection.startTime &+ options.unansweredAfter
         } else {
-            // A SYN sent again after a verdict: it may go unanswered in another way.
-            wanted = (connection.attempt.firstSyn?.time ?? last) &+ options.unansweredAfter
+            // A SYN sent again after a verdict, or an answer that came late: it may go unanswered in
+            // another way.
+            let begun = connection.attempt.firstSynack ?? connection.attempt.firstSyn
+            wanted = (begun?.time ?? last) &+ options.unansweredAfter
         }
         setDue(connection, wanted)
     }
