@@ -97,14 +97,20 @@ final class Case {
     let ending: Ending
     /// Tracing ends: what stands is said, and what does not is said to be unknown.
     let isFinal: Bool
+    /// It ends because there is no room for more, not because tracing does.
+    let isEvicted: Bool
     /// When the verdict is given; CLOCK_MONOTONIC, nanoseconds.
     let time: UInt64
     private let facts: any Facts
 
-    init(_ connection: Connection, ending: Ending, isFinal: Bool, time: UInt64, facts: any Facts) {
+    init(
+        _ connection: Connection, ending: Ending, isFinal: Bool, isEvicted: Bool = false, time: UInt64,
+        facts: any Facts
+    ) {
         self.connection = connection
         self.ending = ending
         self.isFinal = isFinal
+        self.isEvicted = isEvicted
         self.time = time
         self.facts = facts
     }

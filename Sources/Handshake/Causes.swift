@@ -221,6 +221,10 @@ extension Cause {
             if case .resetFromHere = c.ending {
                 return "A reset left this machine for \(c.connection.dialled.source), and what made it was not seen."
             }
+            if c.isEvicted {
+                return "The connection to \(c.destinationInWords) was let go \(c.waited) after its first SYN, before anything was decided: there were too many at once."
+                    + (place ?? "")
+            }
             if c.isFinal {
                 return "Tracing ended \(c.waited) after the first SYN to \(c.destinationInWords), before anything was decided."
                     + (place ?? "")

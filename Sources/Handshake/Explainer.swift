@@ -166,7 +166,7 @@ public final class Explainer {
             oldest += 1
             guard !connection.isGone else { continue }
             if connection.verdict == nil {
-                conclude(connection, at: time, isFinal: true)
+                conclude(connection, at: time, isFinal: true, isEvicted: true)
                 evicted += 1
             }
             remove(connection)
@@ -268,9 +268,11 @@ public final class Explainer {
         }
     }
 
-    private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool) {
+    private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool, isEvicted: Bool = false) {
         let ending = connection.ending
-        var verdict = judge(connection, ending, at: time, isFinal: isFinal)
+        let evidence = Case(
+            connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted, time: time, facts: facts)
+        var verdict = judge(evidence)
         connection.concluded = ending.key(in: connection)
         if let earlier = connection.verdict {
             verdict.isRevised = true
@@ -285,8 +287,7 @@ public final class Explainer {
         sink.verdict(verdict, of: connection)
     }
 
-    private func judge(_ connection: Connection, _ ending: Ending, at time: UInt64, isFinal: Bool) -> Verdict {
-        let evidence = Case(connection, ending: ending, isFinal: isFinal, time: time, facts: facts)
+    private func judge(_ evidence: Case) -> Verdict {
         let cause = Cause.all.first { $0.applies(evidence) } ?? Cause.unexplained
         return Verdict(cause, evidence)
     }
