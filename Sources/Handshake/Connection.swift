@@ -39,6 +39,8 @@ public final class Connection {
     var lastTime: UInt64
     /// The ending that the verdict was drawn from.
     var concluded: EndingKey?
+    /// Under which verdict the totals have it; nil: not at all.
+    var countedAs: VerdictCode?
     /// Whether it passes the filter.
     var isAskedFor = false
     /// Whether the sink was told of its steps.

@@ -274,12 +274,11 @@ public final class Explainer {
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted, time: time, facts: facts)
         var verdict = judge(evidence)
         connection.concluded = ending.key(in: connection)
-        if let earlier = connection.verdict {
-            verdict.isRevised = true
-            if connection.isAskedFor { totals.retract(earlier.code) }
-        }
+        verdict.isRevised = connection.verdict != nil
         connection.verdict = verdict
         guard connection.isAskedFor, !isExhausted else { return }
+        if let earlier = connection.countedAs { totals.retract(earlier) }
+        connection.countedAs = verdict.code
         totals.verdicts[verdict.code, default: 0] += 1
         guard connection.isShown || options.selection.takes(verdict) else { return }
         showAll(connection)
