@@ -61,6 +61,8 @@ private struct StepWriter {
             if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
             connection.attempt.lastSynack = sighting
             forgetDrop(of: .synack)
+            // What was dropped of the SYN was a copy: another one was answered.
+            forgetDrop(of: .syn)
             noteServerNumber(packet.seq)
         case .ack:
             if isBeyondHandshake { return }
@@ -372,7 +374,10 @@ private struct StepWriter {
             .drop, stage: function.flatMap(stage(ofDropIn:)), function: function ?? o.hook.name,
             reason: o.reason.flatMap(names.dropReason))
         guard role != .rst else { return }
-        if role == .syn { noteEntry() }
+        if role == .syn {
+            noteEntry()
+            if connection.attempt.firstSynack != nil { return }
+        }
         connection.attempt.drop = Attempt.Drop(sighting: sighting, role: packet.flags.role, packet: packet)
     }
 
