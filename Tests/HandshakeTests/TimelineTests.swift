@@ -220,6 +220,21 @@ struct TimelineTests {
         #expect(story.steps == before)
     }
 
+    @Test("What acknowledges the server's data, or ends the connection, is no step")
+    func afterData() {
+        let story = Story()
+        story.at(
+            .zero, syn(from: client, to: published).received(by: "eth0"),
+            synack(from: published, to: client).sent(by: "eth0"), ack(from: client, to: published).received(by: "eth0"))
+        var acknowledging = ack(from: client, to: published)
+        acknowledging.ack += 10
+        var ending = ack(from: client, to: published)
+        ending.flags.insert(.fin)
+        let again = ack(from: client, to: published)
+        story.at(.milliseconds(1), acknowledging.received(by: "eth0"), ending.received(by: "eth0"), again.received(by: "eth1"))
+        #expect(story.steps == ["syn ingress", "synack egress", "ack ingress", "ack ingress"])
+    }
+
     @Test("An ACK before any SYN-ACK is no step")
     func strayAck() {
         let story = Story()

@@ -1,0 +1,630 @@
+// Which observation belongs to which connection, when a verdict is given, and to whom it is told.
+
+import CNattrace
+import Testing
+
+@testable import Handshake
+
+private let someSyn = syn(from: client, to: published)
+
+@Suite("Which connection an observation belongs to")
+struct BelongingTests {
+    @Test("A SYN before and after its translation, in two namespaces, is one connection")
+    func oneConnection() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.with(.plain).conntrack(.new),
+            syn(from: client, to: inner).with(.toInner).sent(by: "eth1", index: 3),
+            syn(from: client, to: inner).at(Place.backend).received(by: "veth0"),
+            synack(from: inner, to: client).at(Place.backend).sent(by: "veth0"),
+            synack(from: published, to: client).answering(.toInner).sent(by: "eth0"))
+        #expect(story.sink.connections.count == 1)
+    }
+
+    @Test("A rewrite that nothing told of is followed by the end that stayed the same")
+    func unseenRewrite() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), syn(from: client, to: inner).at(Place.backend).received(by: "veth0"))
+        #expect(story.sink.connections.count == 1)
+        #expect(story.steps.count == 2)
+    }
+
+    @Test("The same number by chance on other addresses and ports is another connection")
+    func sameNumber() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), syn(from: "192.0.2.1:1024", to: "10.9.9.9:443").received(by: "eth0"))
+        #expect(story.sink.connections.map(\.dialled) == [flow(client, published), flow("192.0.2.1:1024", "10.9.9.9:443")])
+        #expect(story.sink.connections.allSatisfy { $0.steps.count == 1 })
+    }
+
+    @Test("Answers of two connections with the same number find their own")
+    func sameNumberAnswers() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), syn(from: "192.0.2.1:1024", to: "10.9.9.9:443").received(by: "eth0"),
+            synack(from: published, to: client).sent(by: "eth0"), rst(from: "10.9.9.9:443", to: "192.0.2.1:1024").sent(by: "eth0"))
+        #expect(story.sink.connections.map { $0.steps.map(\.action) } == [[.syn, .synack], [.syn, .rst]])
+    }
+
+    @Test("A scanner that dials many ports with one number makes many connections")
+    func scanner() {
+        let story = Story()
+        for port in 1...5 { story.at(.milliseconds(port), syn(from: client, to: "203.0.113.10:\(port)").received(by: "eth0")) }
+        #expect(story.sink.connections.map(\.dialled.destination.port) == [1, 2, 3, 4, 5])
+    }
+
+    @Test("The same ports with another number are another connection")
+    func samePorts() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"))
+        story.at(.milliseconds(1), syn(from: client, to: published, isn: someISN + 1).received(by: "eth0"))
+        #expect(story.sink.connections.count == 2)
+        #expect(Set(story.sink.connections.map(\.id)).count == 2)
+    }
+
+    @Test("What is no SYN begins no connection")
+    func noSyn() {
+        let story = Story()
+        story.at(
+            .zero, synack(from: published, to: client).received(by: "eth0"), ack(from: client, to: published).received(by: "eth0"),
+            rst(from: published, to: client).sent(by: "eth0"), ack(from: client, to: published).socket(from: .synSent, to: .established),
+            natRule(.destination, from: inner, flags: 3, binds: .plain))
+        #expect(story.steps.isEmpty)
+        #expect(story.explainer.totals.events == 5)
+    }
+
+    @Test("What was dialled is known from the entry, also where the SYN is seen translated first")
+    func dialledFromEntry() {
+        let story = Story()
+        story.at(.zero, syn(from: client, to: inner).with(.toInner).delivered())
+        #expect(story.sink.connections.first?.dialled == flow(client, published))
+        #expect(story.sink.connections.first?.translated == flow(client, inner))
+    }
+
+    @Test("A closed socket without port belongs to the only connection with its number")
+    func withoutPort() {
+        let story = Story()
+        story.at(.zero, someSyn.sent(by: "eth0"), ack(from: "198.51.100.7:0", to: published).socket(from: .synSent, to: .established))
+        #expect(story.actions == [.syn, .established])
+    }
+
+    @Test("Only the namespace that is asked for is observed")
+    func netns() {
+        let story = Story { $0.filter.netns = Place.gateway }
+        story.at(.zero, someSyn.at(Place.client).sent(by: "veth"), someSyn.received(by: "eth0"))
+        #expect(story.steps == ["syn ingress"])
+    }
+}
+
+@Suite("When a verdict is given")
+struct VerdictTimeTests {
+    @Test("The reset that was just made still finds its way into the timeline")
+    func settles() {
+        let story = Story()
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens.prefix(2), at: .zero)
+        story.silence(until: .milliseconds(15))
+        #expect(story.verdicts.isEmpty)
+        story.tell(Array(Scene.nobodyListens.dropFirst(2)), at: .milliseconds(15))
+        story.silence(until: .milliseconds(34))
+        #expect(story.verdicts.isEmpty)
+        story.silence(until: .milliseconds(36))
+        #expect(story.codes == [.noListener])
+        #expect(story.verdicts[0].duration == 15_001_000)
+    }
+
+    @Test("A SYN that was passed on is unanswered after the time set, and not before")
+    func unanswered() {
+        let story = Story { $0.unansweredAfter = 2_000_000_000 }
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        story.silence(until: .milliseconds(1999))
+        #expect(story.verdicts.isEmpty)
+        #expect(story.explainer.nextDeadline.map { $0 <= Story.clock(.seconds(2)) } == true)
+        story.silence(until: .seconds(2))
+        #expect(story.codes == [.synUnanswered])
+        #expect(story.verdicts[0].time == Story.clock(.seconds(2)))
+    }
+
+    @Test("A client that sends its SYN again does not put off the verdict")
+    func resending() {
+        let story = Story()
+        for second in [0, 1, 3] { story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3)) }
+        story.silence(until: .seconds(5))
+        #expect(story.codes == [.synUnanswered])
+    }
+
+    @Test("Established is said once its last end says so")
+    func established() {
+        let story = Story()
+        story.tell(Scene.synReachesTCP + Scene.handshake.dropLast(), at: .zero)
+        story.silence(until: .milliseconds(100))
+        #expect(story.verdicts.isEmpty)
+        story.at(.milliseconds(100), Scene.handshake.last!)
+        story.silence(until: .milliseconds(130))
+        #expect(story.codes == [.established])
+        #expect(story.verdicts[0].outcome == .success && story.verdicts[0].advice.isEmpty)
+        #expect(story.verdicts[0].sentence == "198.51.100.7:41234 reached 10.0.0.2:8080 (dialled as 203.0.113.10:80).")
+    }
+
+    @Test("A client on this machine is established when its own socket says so")
+    func establishedClient() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.sent(by: "eth0"), synack(from: published, to: client).received(by: "eth0"),
+            ack(from: client, to: published).socket(from: .synSent, to: .established))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.established])
+    }
+
+    @Test("A client's word is not enough where the server is on this machine too")
+    func establishedClientOnly() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.sent(by: "lo"), synack(from: published, to: client).sent(by: "lo"),
+            ack(from: client, to: published).socket(from: .synSent, to: .established))
+        story.silence(until: Story.settled)
+        #expect(story.verdicts.isEmpty)
+    }
+
+    @Test("Between two others, the ACK that is passed on establishes")
+    func establishedForwarded() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3),
+            synack(from: published, to: client).received(by: "eth1"), synack(from: published, to: client).sent(by: "eth0"),
+            ack(from: client, to: published).received(by: "eth0"))
+        story.silence(until: Story.settled)
+        #expect(story.verdicts.isEmpty)
+        story.at(.milliseconds(40), ack(from: client, to: published).sent(by: "eth1"))
+        story.silence(until: .milliseconds(80))
+        #expect(story.codes == [.established])
+    }
+
+    @Test("Facts are not asked for a connection that succeeds")
+    func noFactsForSuccess() {
+        let story = Story()
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .zero)
+        story.ends(at: .seconds(1))
+        #expect(story.codes == [.established])
+        #expect(
+            !story.facts.asked.contains {
+                if case .listeners = $0 { true } else { false }
+            })
+    }
+
+    @Test("A drop of a copy, as a bridge makes, decides nothing once the SYN goes on")
+    func copies() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "br0"), someSyn.dropped(reason: 2), someSyn.sent(by: "veth1", index: 5))
+        story.silence(until: .seconds(4))
+        #expect(story.verdicts.isEmpty)
+    }
+
+    @Test("A drop of a copy decides nothing once there is an answer")
+    func copyBeforeAnswer() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.sent(by: "veth1", index: 5), someSyn.dropped(reason: 2),
+            synack(from: published, to: client).received(by: "veth1", index: 5),
+            synack(from: published, to: client).sent(by: "eth0"))
+        story.silence(until: .milliseconds(100))
+        #expect(story.verdicts.isEmpty)
+    }
+
+    @Test("A copy that is dropped after the answer decides nothing either")
+    func copyAfterAnswer() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.sent(by: "veth1", index: 5),
+            synack(from: published, to: client).received(by: "veth1", index: 5),
+            synack(from: published, to: client).sent(by: "eth0"), someSyn.dropped(reason: 2))
+        story.silence(until: .milliseconds(100))
+        #expect(story.verdicts.isEmpty)
+    }
+
+    @Test("A drop that nothing follows is a verdict")
+    func drop() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.dropped(reason: 2))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.dropped])
+    }
+}
+
+@Suite("Sent again and repaired")
+struct RevisionTests {
+    private func refusedTwice(second: Duration) -> Story {
+        let story = Story()
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        story.silence(until: .seconds(1))
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: second)
+        story.silence(until: .seconds(2))
+        return story
+    }
+
+    @Test("A SYN sent again that ends the same adds steps and no verdict")
+    func sameEnd() {
+        let story = refusedTwice(second: .seconds(1))
+        #expect(story.codes == [.noListener])
+        #expect(story.sink.connections.count == 1)
+        #expect(story.actions.count { $0 == .reset } == 2)
+        #expect(story.explainer.totals.verdicts == [.noListener: 1])
+    }
+
+    @Test("One that is established after a repair revises the verdict, and counts once")
+    func repaired() {
+        let story = Story()
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        story.silence(until: .seconds(1))
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .seconds(1))
+        story.ends(at: .seconds(2))
+        #expect(story.codes == [.noListener, .established])
+        #expect(story.verdicts.map(\.isRevised) == [false, true])
+        #expect(story.sink.totals?.verdicts == [.established: 1])
+        #expect(story.explainer.verdictsGiven == 2)
+    }
+
+    @Test("After a drop, a SYN sent again is a new attempt with an end of its own")
+    func newAttempt() {
+        let story = Story()
+        story.facts.listening(port: 80)
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.dropped(reason: 2))
+        story.silence(until: .seconds(1))
+        story.at(.seconds(1), someSyn.received(by: "eth0"), someSyn.lookedUp(), someSyn.reset())
+        story.silence(until: .seconds(2))
+        #expect(story.codes == [.dropped, .noListener])
+        #expect(story.sink.connections.count == 1)
+    }
+
+    @Test("A dropped SYN is not forgotten because it is sent again and dropped again")
+    func droppedAgain() {
+        let story = Story()
+        for second in [0, 1, 3, 7] { story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.dropped(reason: 2)) }
+        story.ends(at: .seconds(8))
+        #expect(story.codes == [.dropped])
+    }
+
+    @Test("An unanswered SYN that is sent again and unanswered again has one verdict")
+    func unansweredAgain() {
+        let story = Story()
+        for second in [0, 1, 3, 7, 15, 31] {
+            story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        }
+        story.silence(until: .seconds(50))
+        #expect(story.codes == [.synUnanswered])
+        #expect(story.sink.connections.count == 1)
+    }
+
+    @Test("An answer that comes after the verdict is given its time to be answered")
+    func lateAnswer() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        story.silence(until: .seconds(6))
+        #expect(story.codes == [.synUnanswered])
+        story.at(
+            .seconds(6), synack(from: published, to: client).received(by: "eth1", index: 3),
+            synack(from: published, to: client).sent(by: "eth0"))
+        story.silence(until: .milliseconds(6100))
+        #expect(story.codes == [.synUnanswered])
+        story.silence(until: .seconds(12))
+        #expect(story.codes == [.synUnanswered, .synackUnanswered])
+    }
+
+    @Test("What follows success adds no verdict")
+    func afterSuccess() {
+        let story = Story()
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .zero)
+        story.silence(until: .milliseconds(100))
+        story.at(
+            .milliseconds(100), rst(from: published, to: client).sent(by: "eth0"), ack(from: client, to: inner).dropped(reason: 2),
+            ack(from: client, to: inner).reset(socket: 0x9000))
+        story.ends(at: .seconds(10))
+        #expect(story.codes == [.established])
+        #expect(story.actions.last == .established)
+    }
+}
+
+@Suite("What is told of a run")
+struct TellingTests {
+    private func oneOfEach(_ change: (inout ExplainerOptions) -> Void) -> Story {
+        let story = Story(change)
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        story.silence(until: .milliseconds(100))
+        let other = syn(from: "198.51.100.8:5000", to: published, isn: 99)
+        story.at(
+            .milliseconds(100), other.sent(by: "eth0"),
+            ack(from: "198.51.100.8:5000", to: published, isn: 99).socket(from: .synSent, to: .established))
+        story.silence(until: .milliseconds(200))
+        let third = syn(from: "198.51.100.9:5000", to: published, isn: 199)
+        story.at(.milliseconds(200), third.received(by: "eth0"), third.dropped(reason: 2))
+        story.ends(at: .seconds(1))
+        return story
+    }
+
+    @Test("Without a selection all are told, as they happen")
+    func all() {
+        let story = oneOfEach { _ in }
+        #expect(story.codes == [.noListener, .established, .dropped])
+    }
+
+    @Test("--failed leaves out what succeeded, steps and all, and counts it")
+    func failedOnly() {
+        let story = oneOfEach { $0.selection.failedOnly = true }
+        #expect(story.codes == [.noListener, .dropped])
+        #expect(!story.actions.contains(.established))
+        #expect(story.sink.totals?.verdicts == [.noListener: 1, .established: 1, .dropped: 1])
+    }
+
+    @Test("--verdict tells only those, steps and all")
+    func codes() {
+        let story = oneOfEach { $0.selection.codes = [.dropped] }
+        #expect(story.codes == [.dropped])
+        #expect(story.steps == ["syn ingress", "drop ingress"])
+    }
+
+    @Test("With a selection, no step is told before its verdict")
+    func stepsWait() {
+        let story = Story { $0.selection.failedOnly = true }
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        #expect(story.steps.isEmpty)
+        story.silence(until: Story.settled)
+        #expect(story.steps.count == 9 && story.codes == [.noListener])
+    }
+
+    @Test("A connection that was told is also told when it ends otherwise")
+    func toldOnce() {
+        let story = Story { $0.selection.failedOnly = true }
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        story.silence(until: .seconds(1))
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .seconds(1))
+        story.ends(at: .seconds(2))
+        #expect(story.codes == [.noListener, .established])
+    }
+
+    @Test("After the verdicts asked for, no more is told")
+    func maximumVerdicts() {
+        let story = oneOfEach { $0.maximumVerdicts = 2 }
+        #expect(story.codes == [.noListener, .established])
+        #expect(story.explainer.isExhausted && story.explainer.verdictsGiven == 2)
+        #expect(story.actions.last == .established)
+        #expect(story.sink.totals?.verdicts == [.noListener: 1, .established: 1])
+    }
+
+    @Test("Verdicts that are not selected do not use up the count")
+    func maximumOfSelected() {
+        let story = oneOfEach {
+            $0.maximumVerdicts = 1
+            $0.selection.codes = [.dropped]
+        }
+        #expect(story.codes == [.dropped])
+    }
+
+    @Test("What the filter does not take is neither told nor counted")
+    func filtered() {
+        let story = oneOfEach { $0.filter.sources = [AddressPrefix("198.51.100.9")!] }
+        #expect(story.codes == [.dropped])
+        #expect(story.sink.totals?.verdicts == [.dropped: 1])
+        #expect(story.sink.connections.count == 1)
+    }
+
+    @Test("One that turns out to match after its translation is told from its beginning")
+    func filteredLate() {
+        let story = Story { $0.filter.destinationPorts = [8080...8080] }
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.with(.plain).conntrack(.new))
+        #expect(story.steps.isEmpty)
+        story.at(.milliseconds(1), syn(from: client, to: inner).with(.toInner).delivered())
+        #expect(story.actions.first == .syn)
+        #expect(story.sink.steps.map(\.step.sequence) == Array(0..<story.steps.count))
+    }
+
+    @Test("A verdict that was never counted is not taken back from another connection")
+    func uncounted() {
+        let story = Story { $0.filter.interfaces = ["eth1"] }
+        let other = syn(from: "198.51.100.8:5000", to: published, isn: 99)
+        story.at(.zero, other.received(by: "eth1", index: 3), other.dropped(reason: 2))
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.dropped(reason: 2))
+        story.silence(until: .seconds(1))
+        #expect(story.explainer.totals.verdicts == [.dropped: 1])
+        story.facts.listening(port: 80)
+        story.at(.seconds(1), someSyn.received(by: "eth1", index: 3), someSyn.lookedUp(), someSyn.reset())
+        story.ends(at: .seconds(2))
+        #expect(story.sink.totals?.verdicts == [.dropped: 1, .noListener: 1])
+    }
+
+    @Test("Losses are told and summed")
+    func losses() {
+        let story = Story()
+        for count: UInt64 in [3, 4] {
+            story.explainer.report(Loss(reason: "ring buffer full", events: count, total: count, time: 0, since: 0))
+        }
+        story.ends(at: .seconds(1))
+        #expect(story.sink.losses.map(\.events) == [3, 4])
+        #expect(story.sink.totals?.lost == 7)
+    }
+}
+
+@Suite("When tracing ends")
+struct EndTests {
+    @Test("A reset that has not settled yet is a verdict")
+    func unsettled() {
+        let story = Story()
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens.prefix(2), at: .zero)
+        story.ends(at: .milliseconds(1))
+        #expect(story.codes == [.noListener])
+        #expect(story.verdicts[0].outcome == .failure)
+    }
+
+    @Test("What nothing decided has an unknown outcome")
+    func undecided() {
+        for last in [someSyn.sent(by: "eth1", index: 3), synack(from: published, to: client).sent(by: "eth0")] {
+            let story = Story()
+            story.at(.zero, someSyn.received(by: "eth0"), last)
+            story.ends(at: .seconds(1))
+            #expect(story.codes == [.unexplained])
+            #expect(story.verdicts[0].outcome == .unknown)
+            #expect(
+                story.verdicts[0].sentence.hasPrefix(
+                    "Tracing ended 1 s after the first SYN to 203.0.113.10:80, before anything was decided."))
+        }
+    }
+
+    @Test("A time that is over by the end is over")
+    func deadlineFirst() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        story.ends(at: .seconds(6))
+        #expect(story.codes == [.synUnanswered])
+        #expect(story.verdicts[0].outcome == .failure)
+    }
+
+    @Test("Those in flight are told in the order of their beginning, and then the totals")
+    func order() {
+        let story = Story()
+        for number: UInt32 in [5, 3, 9, 1] {
+            story.at(.milliseconds(Int(10 - number)), syn(from: client, to: published, isn: number).received(by: "eth0"))
+        }
+        // Observations come in the order of their times but for a moment: beginnings count.
+        story.ends(at: .seconds(1))
+        let times = story.sink.verdicts.map(\.connection.startTime)
+        #expect(times.count == 4 && times == times.sorted())
+        #expect(story.sink.totals?.verdicts == [.unexplained: 4])
+        #expect(story.sink.totals?.events == 4)
+    }
+
+    @Test("A verdict that stands is not given again")
+    func standing() {
+        let story = Story.refused(where: [])
+        story.ends(at: .milliseconds(40))
+        #expect(story.codes == [.noListener])
+    }
+
+    @Test("A change that has not settled yet is told")
+    func lateChange() {
+        let story = Story.refused(where: [])
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .milliseconds(100))
+        story.ends(at: .milliseconds(101))
+        #expect(story.codes == [.noListener, .established])
+    }
+}
+
+@Suite("Bounds and forgetting")
+struct BoundTests {
+    @Test("A finished connection is forgotten under all of its numbers")
+    func forgotten() {
+        let story = Story()
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .zero)
+        story.silence(until: .milliseconds(500))
+        #expect(story.forgotten.isEmpty)
+        story.silence(until: .seconds(6))
+        #expect(story.forgotten == [someISN, serverISN])
+    }
+
+    @Test("After it was forgotten, its number begins another connection")
+    func numberAgain() {
+        let story = Story.refused(where: [])
+        story.silence(until: .seconds(10))
+        #expect(story.forgotten == [someISN])
+        story.at(.seconds(10), someSyn.received(by: "eth0"))
+        #expect(story.sink.connections.count == 2)
+        #expect(story.explainer.nextDeadline != nil)
+    }
+
+    @Test("An unanswered one is kept for the SYN that comes a minute later")
+    func keptLong() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        story.silence(until: .seconds(63))
+        story.at(.seconds(63), someSyn.received(by: "eth0"))
+        #expect(story.sink.connections.count == 1)
+        story.silence(until: .seconds(300))
+        #expect(story.forgotten == [someISN])
+        #expect(story.explainer.nextDeadline == nil)
+    }
+
+    private func fill(_ story: Story, _ numbers: Range<UInt32>) {
+        for number in numbers {
+            var raw = syn(from: client, to: published, isn: number).received(by: "eth0")
+            raw.time_ns = Story.clock(.zero) + UInt64(number) * 1000
+            story.explainer.observe(Observation(raw)!)
+        }
+    }
+
+    @Test("Beyond the bound the oldest goes, with the verdict that stands, and is counted")
+    func evicted() {
+        // The fake sink looks connections up by search: only verdicts are told here.
+        let story = Story { $0.selection.codes = [.unexplained] }
+        let bound = UInt32(Explainer.maximumConnections)
+        fill(story, 0..<bound)
+        #expect(story.explainer.evicted == 0 && story.verdicts.isEmpty)
+        fill(story, bound..<bound + 3)
+        #expect(story.explainer.evicted == 3)
+        #expect(story.sink.verdicts.map(\.connection.isn) == [0, 1, 2])
+        #expect(story.verdicts.allSatisfy { $0.code == .unexplained && $0.outcome == .unknown })
+        #expect(story.verdicts.allSatisfy { !$0.sentence.contains("Tracing ended") })
+        #expect(story.forgotten == [0, 1, 2])
+    }
+
+    @Test("One that had its verdict goes without being counted as lost")
+    func evictedAfterVerdict() {
+        let story = Story { $0.selection.codes = [.dropped] }
+        story.at(.zero, syn(from: client, to: published, isn: .max).received(by: "eth0"), syn(from: client, to: published, isn: .max).dropped())
+        story.silence(until: .milliseconds(100))
+        let bound = UInt32(Explainer.maximumConnections)
+        fill(story, 200_000..<200_000 + bound)
+        #expect(story.explainer.evicted == 0)
+        #expect(story.forgotten == [.max])
+        #expect(story.codes == [.dropped])
+    }
+
+    @Test("What is gone is not kept in memory")
+    func released() {
+        let sink = WeakSink()
+        let explainer = Explainer(options: ExplainerOptions(), facts: FakeFacts(), sink: sink)
+        for number: UInt32 in 0..<1000 {
+            var first = syn(from: client, to: published, isn: number).sent(by: "eth0")
+            var last = ack(from: client, to: published, isn: number).socket(from: .synSent, to: .established)
+            first.time_ns = Story.clock(.seconds(Int(number)))
+            last.time_ns = first.time_ns + 1000
+            for raw in [first, last] { explainer.observe(Observation(raw)!) }
+        }
+        #expect(explainer.totals.verdicts == [.established: 999])
+        #expect(sink.alive < 200)
+    }
+
+    @Test("A flood does not keep what it pushed out")
+    func flood() {
+        let sink = WeakSink()
+        let explainer = Explainer(options: ExplainerOptions(), facts: FakeFacts(), sink: sink)
+        let bound = UInt32(Explainer.maximumConnections)
+        for number in 0..<3 * bound {
+            var raw = syn(from: client, to: published, isn: number).sent(by: "eth0")
+            raw.time_ns = Story.clock(.zero) + UInt64(number)
+            explainer.observe(Observation(raw)!)
+        }
+        #expect(explainer.evicted == UInt64(2 * bound))
+        #expect(sink.alive <= 2 * Explainer.maximumConnections + 100)
+    }
+}
+
+/// Remembers connections without keeping them.
+private final class WeakSink: Sink {
+    private struct Reference { weak var connection: Connection? }
+    private var references: [Reference] = []
+    var alive: Int { references.count { $0.connection != nil } }
+
+    func start(_ start: StartInfo) {}
+    func step(_ step: Step, of connection: Connection) {
+        if step.sequence == 0 { references.append(Reference(connection: connection)) }
+    }
+    func verdict(_ verdict: Verdict, of connection: Connection) {}
+    func loss(_ loss: Loss) {}
+    func stop(_ totals: Totals) {}
+}
