@@ -183,10 +183,10 @@ extension Listener {
     /// Whether a SYN to this address finds the socket (`compute_score` of inet_hashtables.c), its
     /// device aside.
     func accepts(_ destination: IPAddress) -> Bool {
-        if address.unmapped == destination.unmapped { return true }
-        guard address.isUnspecified else { return false }
-        return address.family == destination.unmapped.family
-            || (address.family == .v6 && isIPv6Only != true)
+        let (own, wanted) = (address.unmapped, destination.unmapped)
+        if own == wanted { return true }
+        guard own.isUnspecified else { return false }
+        return own.family == wanted.family || (own.family == .v6 && isIPv6Only != true)
     }
 
     /// `nginx (pid 812)`, or what is known of it.
