@@ -156,6 +156,20 @@ final class Case {
 
     /// Those that would take a SYN to the target, but for the device that they are tied to.
     var matchingListeners: [Listener] { (listeners ?? []).filter { $0.accepts(target.address) } }
+    /// Those that no device keeps from it: they listen since after the SYN came.
+    var lateListeners: [Listener] {
+        matchingListeners.filter { listener in
+            guard let tied = listener.interface else { return true }
+            return tied.name != nil && tied.name == arrivalDevice
+        }
+    }
+    /// The device by which the SYN came into the namespace that looked for a listener.
+    private var arrivalDevice: String? {
+        guard let reset = unheardSyn else { return nil }
+        return connection.steps.last {
+            $0.action == .syn && $0.stage == .ingress && $0.netns == reset.sighting.netns
+        }?.interface
+    }
     var otherListeners: [Listener] { (listeners ?? []).filter { !$0.accepts(target.address) } }
 
     // MARK: Words

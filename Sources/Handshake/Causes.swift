@@ -59,8 +59,7 @@ extension Cause {
     static let listenerOtherDevice = Cause(
         code: .listenerOtherDevice,
         applies: { c in
-            c.unheardSyn != nil && !c.matchingListeners.isEmpty
-                && c.matchingListeners.allSatisfy { $0.interface != nil }
+            c.unheardSyn != nil && !c.matchingListeners.isEmpty && c.lateListeners.isEmpty
         },
         place: { $0.unheardSyn?.sighting },
         sentence: { c in
@@ -120,15 +119,15 @@ extension Cause {
             }
             return listeners.isEmpty
                 ? "Nothing listens on \(c.destinationInWords), nor on any other address with port \(c.target.port)."
-                : "Nothing listened on \(c.destinationInWords) when the SYN came; \(c.matchingListeners.map { "\($0.owner) does by now" }.joined(separator: "; "))."
+                : "Nothing listened on \(c.destinationInWords) when the SYN came; \(c.lateListeners.map { "\($0.owner) does by now" }.joined(separator: "; "))."
         },
         advice: { c in
-            c.matchingListeners.isEmpty
+            c.lateListeners.isEmpty
                 ? [
                     "Start what should listen on port \(c.target.port), and check: \(c.commandHere("ss -ltnp 'sport = :\(c.target.port)'"))"
                 ] : ["Try again: the service has been started meanwhile"]
         },
-        evidence: { $0.matchingListeners.map(Evidence.listener) })
+        evidence: { $0.lateListeners.map(Evidence.listener) })
 
     static let socketRefused = Cause(
         code: .socketRefused,
