@@ -210,6 +210,7 @@ extension Cause {
         place: { c in
             switch c.ending {
             case .resetFromHere(let at), .answeredOnly(let at), .passedOn(let at), .lost(let at): at
+            case .reset(let reset): reset.sighting
             default: c.connection.attempt.lastSyn
             }
         },
@@ -220,6 +221,9 @@ extension Cause {
             if case .resetFromHere = c.ending {
                 return "A reset left this machine for \(c.connection.dialled.source), and what made it was not seen."
             }
+            if case .reset(let reset) = c.ending {
+                return "This machine answered the \(reset.packet.flags.role.inWords) \(reset.packet.tuple) with a reset, and the evidence does not say why."
+            }
             if c.isEvicted {
                 return "The connection to \(c.destinationInWords) was let go \(c.waited) after its first SYN, before anything was decided: there were too many at once."
                     + (place ?? "")
@@ -228,8 +232,11 @@ extension Cause {
                 return "Tracing ended \(c.waited) after the first SYN to \(c.destinationInWords), before anything was decided."
                     + (place ?? "")
             }
-            return "The SYN to \(c.destinationInWords) had no answer within \(c.waited), and the evidence does not say why."
-                + (place ?? "")
+            let what =
+                c.connection.attempt.firstSynack == nil
+                ? "The SYN to \(c.destinationInWords) had no answer"
+                : "The handshake with \(c.destinationInWords) was answered and not completed"
+            return "\(what) within \(c.waited), and the evidence does not say why." + (place ?? "")
         },
         advice: { _ in [] })
 }
