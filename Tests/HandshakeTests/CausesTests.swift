@@ -350,9 +350,11 @@ struct ResetCausesTests {
         story.silence(until: Story.settled)
         #expect(story.verdicts.count == 1)
         #expect(![.noListener, .listenerOtherAddress, .listenerLoopbackOnly].contains(story.codes.first))
-        withKnownIssue("no cause knows a reset that answers a SYN-ACK") {
-            #expect(story.verdicts.first?.sentence.contains("had no answer") == false)
-        }
+        #expect(
+            story.verdicts.first?.sentence
+                == "This machine answered the SYN-ACK 203.0.113.10:80 → 198.51.100.7:41234 with a reset, and the evidence does not say why."
+        )
+        #expect(story.verdicts.first?.function == "tcp_v4_send_reset")
     }
 
     @Test("The backend refuses from outside")
@@ -510,9 +512,10 @@ struct UnansweredCausesTests {
         #expect(story.codes == [.unexplained])
         #expect(story.verdicts[0].outcome == .failure)
         #expect(story.verdicts[0].stage == .ingress)
-        withKnownIssue("the sentence of what is unexplained knows no SYN-ACK") {
-            #expect(!story.verdicts[0].sentence.contains("had no answer"))
-        }
+        #expect(
+            story.verdicts[0].sentence.hasPrefix(
+                "The handshake with 203.0.113.10:80 was answered and not completed within 5 s, and the evidence does not say why."
+            ))
     }
 
     @Test("A SYN that came and did not leave is unexplained, and its last place is told")
