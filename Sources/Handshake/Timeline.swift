@@ -158,13 +158,13 @@ private struct StepWriter {
         }
     }
 
-    /// Whether an ACK is not, or no longer, the one that ends the handshake: it acknowledges data, or
-    /// it is the first data segment, which carries the same numbers as the ACK before it.
+    /// Whether an ACK is not, or no longer, the one that ends the handshake: it acknowledges data, it
+    /// closes, or it is the first data segment, which carries the same numbers as the ACK before it.
     private var isBeyondHandshake: Bool {
         guard let packet = o.packet, packet.flags.role == .ack else { return false }
         return connection.verdict?.outcome == .success
             || !connection.serverNumbers.contains(packet.ack &- 1)
-            || packet.payload > 0 && connection.attempt.ack != nil
+            || connection.attempt.ack != nil && (packet.payload > 0 || packet.flags.contains(.fin))
     }
 
     private func noteServerNumber(_ number: UInt32) {

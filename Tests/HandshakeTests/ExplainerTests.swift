@@ -364,7 +364,7 @@ struct TellingTests {
     func codes() {
         let story = oneOfEach { $0.selection.codes = [.dropped] }
         #expect(story.codes == [.dropped])
-        #expect(story.steps == ["syn ingress", "drop ingress"])
+        #expect(story.steps == ["syn ingress", "drop nowhere"])
     }
 
     @Test("With a selection, no step is told before its verdict")

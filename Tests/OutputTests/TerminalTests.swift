@@ -229,9 +229,18 @@ private func twoNamespaces(name: String? = nil) -> ArticleCase {
         #expect(
             said { $0.tracing(ArticleCase.start) } == """
                 nattrace: tracing on kernel 6.12.0: 2 hooks (kprobe: 1, tracepoint: 1), filter --dport 80; Ctrl-C ends
-                nattrace: warning: nf_send_reset is not observed: resets made by rules
+                nattrace: 1 hook cannot be observed on this kernel: steps marked ~ are concluded, not seen
 
                 """)
+    }
+
+    @Test func hooksOfModulesFollow() {
+        var start = ArticleCase.start
+        start.missing = [
+            .init(hook: "nf_nat_manip_pkt", loss: "", module: "nf_nat"),
+            .init(hook: "nf_nat_setup_info", loss: "", module: "nf_nat"),
+        ]
+        #expect(said { $0.tracing(start) }.hasSuffix("nattrace: 2 hooks follow when loaded: nf_nat\n"))
     }
 
     @Test func summary() {
