@@ -280,6 +280,29 @@ struct RevisionTests {
         #expect(story.sink.connections.count == 1)
     }
 
+    @Test("What an earlier attempt led to does not decide the next one")
+    func earlierAttempt() {
+        let story = Story()
+        story.facts.listening(port: 80)
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.lookedUp(), someSyn.reset())
+        story.silence(until: .seconds(1))
+        story.at(.seconds(1), someSyn.received(by: "eth0"), someSyn.dropped(reason: 2))
+        story.silence(until: .seconds(2))
+        #expect(story.codes == [.noListener, .dropped])
+        #expect(story.verdicts.last?.checklist.answer == Checklist.Answer.none)
+        #expect(story.sink.connections.count == 1)
+    }
+
+    @Test("A SYN sent again that is lost from sight takes no verdict back")
+    func lostAgain() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        story.silence(until: .seconds(7))
+        story.at(.seconds(7), someSyn.received(by: "eth0"))
+        story.silence(until: .seconds(60))
+        #expect(story.codes == [.synUnanswered])
+    }
+
     @Test("A dropped SYN is not forgotten because it is sent again and dropped again")
     func droppedAgain() {
         let story = Story()
