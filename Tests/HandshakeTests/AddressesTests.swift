@@ -82,7 +82,9 @@ struct AddressesTests {
 
     @Test("Addresses order by number, not by text, and IPv4 comes before IPv6")
     func order() {
-        let sorted = ["0.0.0.0", "9.255.255.255", "10.0.0.2", "10.0.0.10", "255.0.0.0", "::", "::2", "::10", "1::", "1::1"]
+        let sorted = [
+            "0.0.0.0", "9.255.255.255", "10.0.0.2", "10.0.0.10", "255.0.0.0", "::", "::2", "::10", "1::", "1::1",
+        ]
         #expect(sorted.map(address).shuffled().sorted().map(\.description) == sorted)
     }
 

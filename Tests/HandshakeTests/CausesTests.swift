@@ -371,7 +371,8 @@ struct ResetCausesTests {
             story.verdicts[0].sentence
                 == "10.0.0.2:8080 (dialled as 203.0.113.10:80) refused: its reset came in from outside, by eth1.")
         #expect(
-            story.verdicts[0].advice == ["On the machine that has 10.0.0.2, see what listens: ss -ltnp 'sport = :8080'"])
+            story.verdicts[0].advice == ["On the machine that has 10.0.0.2, see what listens: ss -ltnp 'sport = :8080'"]
+        )
         #expect(story.verdicts[0].stage == .ingress)
     }
 
@@ -448,7 +449,9 @@ struct DropCausesTests {
     func synackDropped() {
         let story = Story()
         let answer = synack(from: published, to: client)
-        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1"), answer.received(by: "eth1"), answer.dropped())
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1"), answer.received(by: "eth1"), answer.dropped()
+        )
         story.silence(until: Story.settled)
         #expect(story.codes == [.dropped])
         #expect(
@@ -491,7 +494,8 @@ struct UnansweredCausesTests {
     func synackUnanswered() {
         let story = Story()
         story.at(
-            .zero, someSyn.received(by: "eth0"), someSyn.delivered(), someSyn.lookedUp(finding: published), someSyn.queued(),
+            .zero, someSyn.received(by: "eth0"), someSyn.delivered(), someSyn.lookedUp(finding: published),
+            someSyn.queued(),
             synack(from: published, to: client).transmitted(), synack(from: published, to: client).sent(by: "eth0"))
         story.silence(until: .seconds(5))
         #expect(story.codes == [.synackUnanswered])
@@ -540,7 +544,8 @@ struct CauseListTests {
         #expect(Set(codes).count == codes.count)
         #expect(codes.last == .unexplained)
         let nothing = Case(
-            Connection(isn: 1, dialled: flow(client, published), startTime: 0), ending: .nothing, isFinal: false, time: 0,
+            Connection(isn: 1, dialled: flow(client, published), startTime: 0), ending: .nothing, isFinal: false,
+            time: 0,
             facts: FakeFacts())
         #expect(Cause.all.filter { $0.applies(nothing) }.map(\.code) == [.unexplained])
     }
@@ -548,7 +553,9 @@ struct CauseListTests {
 
 @Suite("Checklist")
 struct ChecklistTests {
-    private func checklist(_ story: Story, _ observations: [nattrace_observation], end: Duration = Story.settled) throws -> Checklist {
+    private func checklist(_ story: Story, _ observations: [nattrace_observation], end: Duration = Story.settled) throws
+        -> Checklist
+    {
         story.tell(observations, at: .zero)
         story.silence(until: end)
         return try #require(story.verdicts.first).checklist

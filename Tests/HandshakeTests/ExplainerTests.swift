@@ -35,7 +35,8 @@ struct BelongingTests {
         let story = Story()
         story.at(
             .zero, someSyn.received(by: "eth0"), syn(from: "192.0.2.1:1024", to: "10.9.9.9:443").received(by: "eth0"))
-        #expect(story.sink.connections.map(\.dialled) == [flow(client, published), flow("192.0.2.1:1024", "10.9.9.9:443")])
+        #expect(
+            story.sink.connections.map(\.dialled) == [flow(client, published), flow("192.0.2.1:1024", "10.9.9.9:443")])
         #expect(story.sink.connections.allSatisfy { $0.steps.count == 1 })
     }
 
@@ -44,14 +45,17 @@ struct BelongingTests {
         let story = Story()
         story.at(
             .zero, someSyn.received(by: "eth0"), syn(from: "192.0.2.1:1024", to: "10.9.9.9:443").received(by: "eth0"),
-            synack(from: published, to: client).sent(by: "eth0"), rst(from: "10.9.9.9:443", to: "192.0.2.1:1024").sent(by: "eth0"))
+            synack(from: published, to: client).sent(by: "eth0"),
+            rst(from: "10.9.9.9:443", to: "192.0.2.1:1024").sent(by: "eth0"))
         #expect(story.sink.connections.map { $0.steps.map(\.action) } == [[.syn, .synack], [.syn, .rst]])
     }
 
     @Test("A scanner that dials many ports with one number makes many connections")
     func scanner() {
         let story = Story()
-        for port in 1...5 { story.at(.milliseconds(port), syn(from: client, to: "203.0.113.10:\(port)").received(by: "eth0")) }
+        for port in 1...5 {
+            story.at(.milliseconds(port), syn(from: client, to: "203.0.113.10:\(port)").received(by: "eth0"))
+        }
         #expect(story.sink.connections.map(\.dialled.destination.port) == [1, 2, 3, 4, 5])
     }
 
@@ -68,8 +72,10 @@ struct BelongingTests {
     func noSyn() {
         let story = Story()
         story.at(
-            .zero, synack(from: published, to: client).received(by: "eth0"), ack(from: client, to: published).received(by: "eth0"),
-            rst(from: published, to: client).sent(by: "eth0"), ack(from: client, to: published).socket(from: .synSent, to: .established),
+            .zero, synack(from: published, to: client).received(by: "eth0"),
+            ack(from: client, to: published).received(by: "eth0"),
+            rst(from: published, to: client).sent(by: "eth0"),
+            ack(from: client, to: published).socket(from: .synSent, to: .established),
             natRule(.destination, from: inner, flags: 3, binds: .plain))
         #expect(story.steps.isEmpty)
         #expect(story.explainer.totals.events == 5)
@@ -86,7 +92,9 @@ struct BelongingTests {
     @Test("A closed socket without port belongs to the only connection with its number")
     func withoutPort() {
         let story = Story()
-        story.at(.zero, someSyn.sent(by: "eth0"), ack(from: "198.51.100.7:0", to: published).socket(from: .synSent, to: .established))
+        story.at(
+            .zero, someSyn.sent(by: "eth0"),
+            ack(from: "198.51.100.7:0", to: published).socket(from: .synSent, to: .established))
         #expect(story.actions == [.syn, .established])
     }
 
@@ -130,7 +138,9 @@ struct VerdictTimeTests {
     @Test("A client that sends its SYN again does not put off the verdict")
     func resending() {
         let story = Story()
-        for second in [0, 1, 3] { story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3)) }
+        for second in [0, 1, 3] {
+            story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        }
         story.silence(until: .seconds(5))
         #expect(story.codes == [.synUnanswered])
     }
@@ -173,7 +183,8 @@ struct VerdictTimeTests {
         let story = Story()
         story.at(
             .zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3),
-            synack(from: published, to: client).received(by: "eth1"), synack(from: published, to: client).sent(by: "eth0"),
+            synack(from: published, to: client).received(by: "eth1"),
+            synack(from: published, to: client).sent(by: "eth0"),
             ack(from: client, to: published).received(by: "eth0"))
         story.silence(until: Story.settled)
         #expect(story.verdicts.isEmpty)
@@ -306,7 +317,9 @@ struct RevisionTests {
     @Test("A dropped SYN is not forgotten because it is sent again and dropped again")
     func droppedAgain() {
         let story = Story()
-        for second in [0, 1, 3, 7] { story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.dropped(reason: 2)) }
+        for second in [0, 1, 3, 7] {
+            story.at(.seconds(second), someSyn.received(by: "eth0"), someSyn.dropped(reason: 2))
+        }
         story.ends(at: .seconds(8))
         #expect(story.codes == [.dropped])
     }
@@ -343,7 +356,8 @@ struct RevisionTests {
         story.tell(Scene.synReachesTCP + Scene.handshake, at: .zero)
         story.silence(until: .milliseconds(100))
         story.at(
-            .milliseconds(100), rst(from: published, to: client).sent(by: "eth0"), ack(from: client, to: inner).dropped(reason: 2),
+            .milliseconds(100), rst(from: published, to: client).sent(by: "eth0"),
+            ack(from: client, to: inner).dropped(reason: 2),
             ack(from: client, to: inner).reset(socket: 0x9000))
         story.ends(at: .seconds(10))
         #expect(story.codes == [.established])
@@ -512,7 +526,8 @@ struct EndTests {
     func order() {
         let story = Story()
         for number: UInt32 in [5, 3, 9, 1] {
-            story.at(.milliseconds(Int(10 - number)), syn(from: client, to: published, isn: number).received(by: "eth0"))
+            story.at(
+                .milliseconds(Int(10 - number)), syn(from: client, to: published, isn: number).received(by: "eth0"))
         }
         // Observations come in the order of their times but for a moment: beginnings count.
         story.ends(at: .seconds(1))
@@ -598,7 +613,9 @@ struct BoundTests {
     @Test("One that had its verdict goes without being counted as lost")
     func evictedAfterVerdict() {
         let story = Story { $0.selection.codes = [.dropped] }
-        story.at(.zero, syn(from: client, to: published, isn: .max).received(by: "eth0"), syn(from: client, to: published, isn: .max).dropped())
+        story.at(
+            .zero, syn(from: client, to: published, isn: .max).received(by: "eth0"),
+            syn(from: client, to: published, isn: .max).dropped())
         story.silence(until: .milliseconds(100))
         let bound = UInt32(Explainer.maximumConnections)
         fill(story, 200_000..<200_000 + bound)

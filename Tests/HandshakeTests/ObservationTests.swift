@@ -177,7 +177,9 @@ struct ObservationTests {
         }
         #expect(!isRefused { _ in })
         for kind: UInt8 in [0, 13, 31, 33, 255] { #expect(isRefused { $0.kind = kind }, "kind \(kind)") }
-        for hook: UInt16 in [0, UInt16(NATTRACE_HOOK_COUNT), 65535] { #expect(isRefused { $0.hook = hook }, "hook \(hook)") }
+        for hook: UInt16 in [0, UInt16(NATTRACE_HOOK_COUNT), 65535] {
+            #expect(isRefused { $0.hook = hook }, "hook \(hook)")
+        }
         for backend: UInt8 in [4, 255] { #expect(isRefused { $0.backend = backend }, "backend \(backend)") }
     }
 

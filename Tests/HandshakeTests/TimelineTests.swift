@@ -64,7 +64,8 @@ struct TimelineTests {
             let story = Story()
             story.at(
                 .zero, syn(from: client, to: published).received(by: "eth0"),
-                syn(from: client, to: published).conntrack(.asked), syn(from: client, to: published).conntrack(decision))
+                syn(from: client, to: published).conntrack(.asked), syn(from: client, to: published).conntrack(decision)
+            )
             #expect(story.actions == [.syn, action])
         }
     }
@@ -234,14 +235,17 @@ struct TimelineTests {
         var ending = ack(from: client, to: published)
         ending.flags.insert(.fin)
         let again = ack(from: client, to: published)
-        story.at(.milliseconds(1), acknowledging.received(by: "eth0"), ending.received(by: "eth0"), again.received(by: "eth1"))
+        story.at(
+            .milliseconds(1), acknowledging.received(by: "eth0"), ending.received(by: "eth0"),
+            again.received(by: "eth1"))
         #expect(story.steps == ["syn ingress", "synack egress", "ack ingress", "ack ingress"])
     }
 
     @Test("An ACK before any SYN-ACK is no step")
     func strayAck() {
         let story = Story()
-        story.at(.zero, syn(from: client, to: published).sent(by: "eth0"), ack(from: client, to: published).sent(by: "eth0"))
+        story.at(
+            .zero, syn(from: client, to: published).sent(by: "eth0"), ack(from: client, to: published).sent(by: "eth0"))
         #expect(story.steps == ["syn egress"])
     }
 
@@ -291,7 +295,8 @@ struct TimelineTests {
     @Test("A drop in a function without name is told of by its hook")
     func dropWithoutSymbol() {
         let story = Story()
-        story.at(.zero, syn(from: client, to: published).received(by: "eth0"), syn(from: client, to: published).dropped())
+        story.at(
+            .zero, syn(from: client, to: published).received(by: "eth0"), syn(from: client, to: published).dropped())
         #expect(story.sink.steps.last?.step.function == "skb:kfree_skb")
         #expect(story.sink.steps.last?.step.reason == nil)
     }
@@ -312,7 +317,8 @@ struct TimelineTests {
         let story = Story()
         story.at(
             .zero, syn(from: client, to: published).at(Place.client).sent(by: "veth-c"),
-            syn(from: client, to: published).received(by: "eth0"), syn(from: client, to: inner).sent(by: "eth1", index: 3),
+            syn(from: client, to: published).received(by: "eth0"),
+            syn(from: client, to: inner).sent(by: "eth1", index: 3),
             syn(from: client, to: inner).at(Place.backend).received(by: "veth-b"))
         let connection = story.sink.connections[0]
         #expect(connection.course.ingressInterface == "eth0" && connection.course.egressInterface == "eth1")
