@@ -37,7 +37,10 @@ public struct VerdictSelection: Sendable, Codable, Hashable {
 public final class Explainer {
     /// Between the evidence and the verdict: the RST that was just made still goes out, is
     /// translated back and reaches a client on this machine, and belongs to the timeline.
-    static let settleTime: UInt64 = 20_000_000
+    static let settleTime: UInt64 = 50_000_000
+    /// The same while an RST was made and not yet seen leaving: it may have to wait for a neighbour's
+    /// address, or be dropped on its way out without a word.
+    static let settleTimeUntilReset: UInt64 = 250_000_000
     /// How long a finished connection is kept, for what still trickles in.
     static let lingerAfterSuccess: UInt64 = 1_000_000_000
     /// A client that was reset does not send its SYN again.
@@ -229,7 +232,7 @@ public final class Explainer {
         if connection.verdict?.outcome == .success {
             wanted = connection.due ?? last &+ Self.lingerAfterSuccess
         } else if let key = connection.decisiveEnding?.key(in: connection) {
-            wanted = last &+ (key == connection.concluded ? linger(connection) : Self.settleTime)
+            wanted = last &+ (key == connection.concluded ? linger(connection) : settleTime(of: connection))
         } else if connection.verdict == nil {
             wanted = connection.startTime &+ options.unansweredAfter
         } else {
@@ -247,6 +250,11 @@ public final class Explainer {
         let needsEntry = connection.due.map { time < $0 } ?? true
         connection.due = time
         if needsEntry { deadlines.add(connection, at: time) }
+    }
+
+    private func settleTime(of connection: Connection) -> UInt64 {
+        connection.attempt.reset != nil && connection.attempt.firstRst == nil
+            ? Self.settleTimeUntilReset : Self.settleTime
     }
 
     private func linger(_ connection: Connection) -> UInt64 {

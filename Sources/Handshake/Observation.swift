@@ -218,7 +218,7 @@ public struct Observation: Sendable {
     /// Decodes the kernel's bytes. nil: a kind, hook or backend that this version does not know.
     public init?(_ raw: nattrace_observation) {
         guard let kind = Kind(rawValue: raw.kind), let hook = Hook(rawValue: raw.hook),
-            let backend = Backend(rawValue: raw.backend)
+            let backend = Backend(rawValue: raw.backend), backend != .inferred
         else { return nil }
         self.kind = kind
         self.hook = hook

@@ -370,10 +370,11 @@ private struct StepWriter {
         if isBeyondHandshake { return }
         inferFromConntrack()
         let function = names.symbol(at: o.location)
+        let reason = o.reason.flatMap(names.dropReason)
         let sighting = add(
-            .drop, stage: function.flatMap(stage(ofDropIn:)), function: function ?? o.hook.name,
-            reason: o.reason.flatMap(names.dropReason))
-        guard role != .rst else { return }
+            .drop, stage: function.flatMap(stage(ofDropIn:)), function: function ?? o.hook.name, reason: reason)
+        // A bridge that does not know the way floods copies; those for others end with this reason.
+        guard role != .rst, reason != "OTHERHOST" else { return }
         if role == .syn {
             noteEntry()
             if connection.attempt.firstSynack != nil { return }

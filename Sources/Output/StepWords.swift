@@ -48,7 +48,7 @@ struct StepWords {
             tone = .bad
         case .conntrackUntracked: what = "conntrack: not tracked"
         case .natDestination, .natSource, .natReverse:
-            what = Self.translation(step, style: style)
+            what = Self.translation(step, of: connection, style: style)
             tone = .rewrite
         case .rule: what = "rule"
         case .route: what = "routed" + (device.isEmpty ? "" : " out" + device)
@@ -104,7 +104,7 @@ struct StepWords {
     }
 
     /// `DNAT 203.0.113.10:80 → 10.0.0.2:8080`
-    private static func translation(_ step: Step, style: TerminalStyle) -> String {
+    private static func translation(_ step: Step, of connection: Connection, style: TerminalStyle) -> String {
         let name =
             switch step.action {
             case .natDestination: "DNAT"
@@ -112,6 +112,9 @@ struct StepWords {
             default: "un-NAT"
             }
         guard case .translation(let before, let after, let asked) = step.detail else { return name }
+        if asked == nil, step.followsItsRule(in: connection) {
+            return "rewritten to \(step.action == .natSource ? after.source : after.destination)"
+        }
         var text = name
         if before.source != after.source { text += " " + style.flow(before.source, after.source) }
         if before.destination != after.destination {
@@ -135,6 +138,18 @@ struct StepWords {
     /// `*:80` for a listener on every IPv4 address.
     static func bound(_ end: Endpoint) -> String {
         end.address.isUnspecified && end.address.family == .v4 ? "*:\(end.port)" : end.description
+    }
+}
+
+extension Step {
+    /// Whether it is the rewriting of a packet, and the rule's decision to do so stands above it with
+    /// both ends.
+    fileprivate func followsItsRule(in connection: Connection) -> Bool {
+        guard action != .natReverse, let entry = conntrack?.identity else { return false }
+        return connection.steps.contains { earlier in
+            guard case .translation(_, _, .some) = earlier.detail else { return false }
+            return earlier.sequence < sequence && earlier.action == action && earlier.conntrack?.identity == entry
+        }
     }
 }
 

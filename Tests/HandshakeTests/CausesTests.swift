@@ -280,7 +280,7 @@ struct ListenerCausesTests {
         story.facts.dropReason("NO_SOCKET", is: 3)
         story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
         story.at(.milliseconds(1), syn(from: client, to: inner).with(.toInner).dropped(reason: 3))
-        story.silence(until: .milliseconds(50))
+        story.silence(until: Story.settled)
         #expect(story.verdicts.first?.reason == "NO_SOCKET")
     }
 }

@@ -350,7 +350,7 @@ struct TimelineTests {
         let packet = syn(from: client, to: published)
         for count in 0..<Connection.maximumSteps { story.at(.milliseconds(count), packet.received(by: "eth0")) }
         story.at(.milliseconds(600), packet.reset())
-        story.silence(until: .milliseconds(700))
+        story.silence(until: .milliseconds(600) + Story.settled)
         let verdict = try #require(story.verdicts.first)
         #expect(verdict.code == .noListener)
         #expect(verdict.function != "net:netif_receive_skb")

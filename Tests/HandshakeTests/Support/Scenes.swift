@@ -62,7 +62,7 @@ extension Segment {
 
 extension Story {
     /// The settle time is over, and a bit more.
-    static let settled = Duration.milliseconds(30)
+    static let settled = Duration.milliseconds(300)
 
     /// A SYN that is translated and refused, where these listen.
     static func refused(
