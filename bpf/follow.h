@@ -196,6 +196,9 @@ static __noinline int observe(struct nattrace_observation *o, __u32 first, __u32
 	o->isn = first;
 	if (!is_followed(o, first, second) && !hold_or_release(o, may_begin))
 		return 0;
+	/* TCP Fast Open: an answer may acknowledge the data in the SYN as well (RFC 7413, 4.2). */
+	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN && o->payload)
+		follow(o->seq + o->payload, o->isn);
 	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK)) {
 		__u32 *slot = awaited_slot(o->ack);
 

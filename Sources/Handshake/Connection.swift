@@ -31,9 +31,12 @@ public final class Connection {
     /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
     var attempt = Attempt()
     var establishment = Establishment()
-    /// Numbers under which the kernel side follows the connection: the ISN, then the server's.
-    var followedNumbers: [UInt32]
-    var serverNumbers: ArraySlice<UInt32> { followedNumbers.dropFirst() }
+    /// The server's initial sequence numbers: one, but for SYN cookies and servers that forget.
+    private(set) var serverNumbers: [UInt32] = []
+    /// The number that acknowledges the data in a SYN as well, less one (TCP Fast Open).
+    var dataNumber: UInt32?
+    /// Numbers under which the kernel side follows the connection.
+    var followedNumbers: [UInt32] { [isn] + serverNumbers + (dataNumber.map { [$0] } ?? []) }
     /// When the connection wants to be looked at next; CLOCK_MONOTONIC, nanoseconds.
     var due: UInt64?
     var lastTime: UInt64
@@ -53,8 +56,15 @@ public final class Connection {
         self.dialled = dialled
         self.startTime = startTime
         lastTime = startTime
-        followedNumbers = [isn]
         id = Self.identity(isn: isn, dialled: dialled, startTime: startTime)
+    }
+
+    /// More than these would be no server that is worth following.
+    private static let maximumServerNumbers = 8
+
+    func noteServerNumber(_ number: UInt32) {
+        guard !serverNumbers.contains(number), serverNumbers.count < Self.maximumServerNumbers else { return }
+        serverNumbers.append(number)
     }
 
     /// FNV-1a over what makes the attempt unique: a replay must come to the same.

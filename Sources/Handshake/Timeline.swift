@@ -53,6 +53,7 @@ private struct StepWriter {
             if stage == .ingress || o.interfaceIndex != 0 { beginAttemptIfRepeated(packet.tuple) }
             inferFromConntrack()
             noteInterface(stage)
+            if packet.payload > 0 { connection.dataNumber = packet.seq &+ UInt32(packet.payload) }
             noteSyn(add(.syn))
             if stage == .egress { noteEntry() }
         case .synack:
@@ -63,7 +64,7 @@ private struct StepWriter {
             forgetDrop(of: .synack)
             // What was dropped of the SYN was a copy: another one was answered.
             forgetDrop(of: .syn)
-            noteServerNumber(packet.seq)
+            connection.noteServerNumber(packet.seq)
         case .ack:
             if isBeyondHandshake { return }
             inferFromConntrack()
@@ -165,11 +166,6 @@ private struct StepWriter {
         return connection.verdict?.outcome == .success
             || !connection.serverNumbers.contains(packet.ack &- 1)
             || connection.attempt.ack != nil && (packet.payload > 0 || packet.flags.contains(.fin))
-    }
-
-    private func noteServerNumber(_ number: UInt32) {
-        guard !connection.followedNumbers.contains(number), connection.followedNumbers.count < 8 else { return }
-        connection.followedNumbers.append(number)
     }
 
     /// A rule binds the entry. What the flow gets is known once the packet is rewritten, or was
@@ -314,7 +310,7 @@ private struct StepWriter {
             o.pid == 0 ? nil : ProcessIdentity(pid: Int32(truncatingIfNeeded: o.pid), name: o.name.string)
         let sighting = add(action, process: process)
         if role == .synack {
-            if let number = o.packet?.seq { noteServerNumber(number) }
+            if let number = o.packet?.seq { connection.noteServerNumber(number) }
             if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
         } else if role == .syn, o.kind == .transmit {
             noteSyn(sighting)

@@ -587,6 +587,16 @@ struct BoundTests {
         #expect(story.forgotten == [someISN, serverISN])
     }
 
+    @Test("A SYN with data is followed by the number behind its data as well (TCP Fast Open)")
+    func forgottenWithData() {
+        let story = Story()
+        var syn = someSyn
+        syn.payload = 100
+        story.at(.zero, syn.received(by: "eth0"), syn.sent(by: "eth1", index: 3))
+        story.silence(until: .seconds(300))
+        #expect(story.forgotten == [someISN, someISN + 100])
+    }
+
     @Test("After it was forgotten, its number begins another connection")
     func numberAgain() {
         let story = Story.refused(where: [])
