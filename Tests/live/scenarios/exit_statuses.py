@@ -55,15 +55,20 @@ def replay_of_missing_file(s):
 
 @program_test(variants={"json": "json", "record": "record"})
 def full_disk(s):
-    """A record file or a stdout that takes no data. The error comes at once or at the first line, and is the last."""
+    """A record file or a stdout that takes no data: one line says so, and it is the last."""
     if s.variant == "record":
         program = s.run("--json", "--dport", s.port, "--duration", "1s", "--record", "/dev/full")
     else:
         with open("/dev/full", "wb") as full:
             program = s.run("--json", "--dport", s.port, "--duration", "1s", stdout=full)
-    ended(s, program, CANNOT_WRITE, ["/dev/full"] if s.variant == "record" else [],
-          one_line=False)
-    s.check(program.words.count("\n") <= 3, f"more than the error and the status: {program.words!r}")
+    ended(s, program, CANNOT_WRITE, one_line=False)
+    words = program.words.splitlines()
+    for word in words:
+        s.check(word.startswith("nattrace: "), f"not the program's own words: {word!r}")
+    errors = [word for word in words if "cannot" in word and "writ" in word]
+    s.check(len(errors) == 1 and words[-1:] == errors, f"not one error line, at the end: {words}")
+    named = {"record": "/dev/full", "json": "standard output"}[s.variant]
+    s.check(all(named in error for error in errors), f"the error does not name {named}: {errors}")
 
 
 @program_test(variants={"missing-directory": "no-such-directory/recording", "directory": "."})
