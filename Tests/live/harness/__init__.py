@@ -7,6 +7,7 @@ Which file does what:
   program.py     runs nattrace and reads its lines   replay.py     the recording must tell the same
   invariants.py  what holds for every run            expect.py     what one scenario expects
   lines.py       reading JSON lines                  features.py   what this kernel can do
-  pace.py        how long to wait                    runner.py     one scenario from start to clean-up
+  ways.py        the steps of well-known handshakes  pace.py       how long to wait
+  runner.py      one scenario, from set-up to end    tracing.py    one run of the program over one or several
   commandline.py the options of `run`                leftovers.py  what a process holds in the BPF subsystem
 """

@@ -12,13 +12,14 @@ import pkgutil
 import signal
 import sys
 
-from . import runner, topology
+from . import runner, topology, tracing
 from .features import Features
 from .pace import Pace
 from .scenario import SCENARIOS
 
-VM = os.path.join(runner.ROOT, "Tests", "live", "vm", "vm")
+VM = os.path.join(tracing.ROOT, "Tests", "live", "vm", "vm")
 VM_TIMEOUT = 3600
+VM_SHARE = 8  # starting the program takes seconds under emulation
 
 
 class Stopped(BaseException):
@@ -28,13 +29,17 @@ class Stopped(BaseException):
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="Tests/live/run", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="which scenarios (default: all)")
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN",
+                        help="which scenarios (default: all; with --kernel those marked vm; '*' for all)")
     parser.add_argument("--list", action="store_true", help="name the scenarios, run none")
-    parser.add_argument("--program", default=os.path.join(runner.ROOT, ".build", "release", "nattrace"),
+    parser.add_argument("--program", default=os.path.join(tracing.ROOT, ".build", "release", "nattrace"),
                         help="the program under test (default: .build/release/nattrace)")
     parser.add_argument("--client-only", action="store_true",
                         help="without the program: only the topologies and what the clients see")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="scenarios at a time (default: 1)")
+    parser.add_argument("--share", type=int, metavar="N",
+                        help="scenarios that may share one run of the program (default: 1; in a virtual machine "
+                             f"{VM_SHARE}, but 1 with --save-recordings)")
     parser.add_argument("--keep", action="store_true",
                         help="leave namespaces and listeners for a look, and say how to remove them")
     parser.add_argument("--verbose", action="store_true", help="say what happens, and show more on failure")
@@ -48,6 +53,8 @@ def parse(arguments):
     settings = parser.parse_args(arguments)
     if settings.jobs < 1:
         parser.error("--jobs wants a number from 1")
+    if settings.share is not None and settings.share < 1:
+        parser.error("--share wants a number from 1")
     return settings
 
 
@@ -58,18 +65,23 @@ def load():
         importlib.import_module(f"scenarios.{module}")
 
 
-def select(patterns):
-    def chosen(name):
-        return not patterns or any(pattern in name or fnmatch.fnmatch(name, pattern) for pattern in patterns)
-    return [item for item in SCENARIOS if chosen(item.name)]
+def select(patterns, in_vm):
+    """Without a pattern: all, in a virtual machine those that are marked for it."""
+    def chosen(item):
+        if not patterns:
+            return item.in_vm or not in_vm
+        return any(pattern in item.name or fnmatch.fnmatch(item.name, pattern) for pattern in patterns)
+    return [item for item in SCENARIOS if chosen(item)]
 
 
 def main(arguments):
     settings = parse(arguments)
     if settings.kernel:
         return run_in_vm(settings)
+    if settings.share is None:
+        settings.share = VM_SHARE if settings.in_vm and not settings.save_recordings else 1
     load()
-    selected = select(settings.patterns)
+    selected = select(settings.patterns, settings.in_vm)
     if settings.list:
         for item in selected:
             print(item.name)
@@ -106,11 +118,10 @@ def stop(number, _):
 
 def run_all(selected, settings):
     numbered = list(enumerate(selected))
-    if settings.jobs == 1:
-        return run_some(numbered, settings)
     alone = [entry for entry in numbered if "late-modules" in entry[1].needs]
     together = [entry for entry in numbered if entry not in alone]
-    counts = [run_some(alone, settings), run_parallel(together, settings)]
+    counts = [run_some(alone, settings),
+              run_some(together, settings) if settings.jobs == 1 else run_parallel(together, settings)]
     return tuple(map(sum, zip(*counts)))
 
 
@@ -118,22 +129,50 @@ def run_some(numbered, settings):
     """Runs scenarios one after another in this process; returns how many passed and failed."""
     spaces = topology.Namespaces(f"nt-{os.getpid()}-f-", settings.pace)
     features = Features(settings, spaces)
-    passed = failed = 0
-    for number, item in numbered:
-        lacking = features.missing(item.needs)
-        if lacking:
-            print(f"not run  {item.name}: {lacking}", flush=True)
-            continue
-        run = runner.Runner(item, settings, features, number)
-        if run.run():
-            passed += 1
-            print(f"passed   {item.name} ({run.seconds:.1f} s)", flush=True)
-        else:
-            failed += 1
-            text = "\n".join(run.problems) + "\n" + run.details
-            print(f"FAILED   {item.name} ({run.seconds:.1f} s)\n" +
-                  "\n".join("     " + line for line in text.rstrip().splitlines()), flush=True)
-    return passed, failed
+    counts = [0, 0]
+    waiting = []  # set up, for one run of the program
+
+    def finish(runners):
+        try:
+            tracing.trace(runners, settings)
+            for run in runners:
+                counts[bool(run.problems)] += 1
+                report(run)
+        finally:
+            for run in runners:
+                run.clean()
+
+    try:
+        for number, item in numbered:
+            lacking = features.missing(item.needs)
+            if lacking:
+                print(f"not run  {item.name}: {lacking}", flush=True)
+                continue
+            run = runner.Runner(item, settings, features, number)
+            waiting.append(run)
+            run.attempt(run.set_up)
+            if settings.share == 1 or not run.can_share:
+                waiting.remove(run)
+                finish([run])
+            elif len(waiting) == settings.share:
+                batch, waiting = waiting, []
+                finish(batch)
+        if waiting:
+            batch, waiting = waiting, []
+            finish(batch)
+    finally:
+        for run in waiting:
+            run.clean()
+    return tuple(counts)
+
+
+def report(run):
+    if not run.problems:
+        print(f"passed   {run.item.name} ({run.seconds:.1f} s)", flush=True)
+        return
+    text = "\n".join(run.problems) + "\n" + run.details
+    print(f"FAILED   {run.item.name} ({run.seconds:.1f} s)\n" +
+          "\n".join("     " + line for line in text.rstrip().splitlines()), flush=True)
 
 
 def run_parallel(numbered, settings):
@@ -178,11 +217,13 @@ def run_parallel(numbered, settings):
 def run_in_vm(settings):
     """The same selection inside a virtual machine, which sees the same files at the same paths."""
     words = [VM, "run", settings.kernel, "--timeout", str(settings.timeout)]
-    inner = [sys.executable, os.path.join(runner.ROOT, "Tests", "live", "run"), "--in-vm",
+    inner = [sys.executable, os.path.join(tracing.ROOT, "Tests", "live", "run"), "--in-vm",
              "--program", os.path.abspath(settings.program), *settings.patterns]
     for name in ("client_only", "verbose", "list"):
         if getattr(settings, name):
             inner.append("--" + name.replace("_", "-"))
+    if settings.share:
+        inner += ["--share", str(settings.share)]
     if settings.jobs > 1:
         inner += ["--jobs", str(settings.jobs)]
     if settings.slow:

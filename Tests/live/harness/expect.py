@@ -74,7 +74,7 @@ class Verdict:
     nat: Any = None                   # (address, port) of destination.nat; False: must be absent
     snat: Any = None                  # address of source.nat.ip; False: must be absent
     listener: Any = None              # a sockets.Listener: evidence of kind `listener`, and `process`
-    evidence: tuple = ()              # (kind, value, value, ...): an evidence object with these values in it
+    evidence: tuple = ()              # dicts: an evidence object with these fields, by dotted name
     steps: Any = ()                   # in this order, others may stand between; str or Step; or ByHooks
     first: Any = None                 # the very first step
     no_steps: tuple = ()              # actions that must not occur
@@ -94,12 +94,14 @@ def _equal(wanted, value):
 
 
 def _holds(obj, wanted):
-    """Whether a value stands anywhere inside an object."""
-    if isinstance(obj, dict):
-        return any(_holds(inner, wanted) for inner in obj.values())
-    if isinstance(obj, list):
-        return any(_holds(inner, wanted) for inner in obj)
-    return type(obj) is type(wanted) and obj == wanted
+    """Whether an object has these values at these places; what else is in it does not matter."""
+    return all(_equal(value, get(obj, name)) for name, value in wanted.items())
+
+
+def listener_evidence(listener):
+    """How the evidence shows a sockets.Listener, as the schema has it."""
+    return {"kind": "listener", "ip": listener.address, "port": listener.port,
+            "process.pid": listener.pid, "process.name": listener.name}
 
 
 def _as_step(step):
@@ -156,13 +158,12 @@ def compare_verdict(expected, line, steps, hooks):
     wanted_evidence = list(expected.evidence)
     if expected.listener:
         listener = expected.listener
-        wanted_evidence.append(("listener", listener.pid, listener.name, listener.address, listener.port))
+        wanted_evidence.append(listener_evidence(listener))
         same("process.pid", listener.pid)
         same("process.name", listener.name)
-    for kind, *values in wanted_evidence:
-        if not any(item.get("kind") == kind and all(_holds(item, value) for value in values)
-                   for item in get(line, "nattrace.evidence", [])):
-            wrong.append(f"no evidence of kind {kind} with {values}")
+    for wanted in wanted_evidence:
+        if not any(_holds(item, wanted) for item in get(line, "nattrace.evidence", [])):
+            wrong.append(f"no evidence {wanted}; came {get(line, 'nattrace.evidence')}")
     if expected.rule:
         same("rule.id", expected.rule.id)
         same("rule.ruleset", expected.rule.ruleset)
@@ -182,6 +183,9 @@ def compare_connection(expected, connection, hooks):
     if connection.codes != codes:
         return [f"verdicts: expected {codes}, came {connection.codes}"]
     wrong = []
+    if hooks == "functions":
+        wrong += [f"step {get(step, 'event.sequence')}, {get(step, 'event.action')}, is concluded, although functions "
+                  "are hooked" for step in connection.steps if get(step, "nattrace.backend") == "inferred"]
     for verdict, line in zip(expected, connection.verdicts):
         before = connection.lines[:connection.lines.index(line)]
         steps = [step for step in before if get(step, "event.dataset") == "nattrace.step"]

@@ -32,9 +32,19 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 
 def check(lines, loss_allowed=False, schema=None, whole=True):
     """All breaches in a run's lines. `whole` is False where a filter hides lines that the totals count."""
-    wrong = [*each_line(lines), *frame(lines, loss_allowed)]
+    wrong = check_run(lines, loss_allowed, schema, whole)
     for connection in connections(lines):
-        wrong += [f"connection {connection}: {text}" for text in one_connection(connection)]
+        wrong += check_connection(connection)
+    return wrong
+
+
+def check_connection(connection):
+    return [f"connection {connection}: {text}" for text in one_connection(connection)]
+
+
+def check_run(lines, loss_allowed=False, schema=None, whole=True):
+    """Those that are not about one connection."""
+    wrong = [*each_line(lines), *frame(lines, loss_allowed)]
     if whole and lines:
         wrong += totals(lines)
     if schema and os.path.exists(schema):

@@ -28,12 +28,27 @@ class Scenario:
     dialect: str
     variant: object
     needs: tuple
+    in_vm: bool
 
 
-def scenario(families=BOTH, dialects=("nft",), variants=None, needs=()):
-    """Registers a scenario. `variants` maps names to values of s.variant; `needs` are keys of features.REASONS."""
+IN_TURN = "in turn"
+_turns = itertools.count()
+
+
+def scenario(families=BOTH, dialects=("nft",), variants=None, needs=(), vm=False):
+    """Registers a scenario. `variants` maps names to values of s.variant; `needs` are keys of features.REASONS.
+
+    vm: what of it runs in a virtual machine when no pattern is given: nothing, with True everything, with IN_TURN each
+    pair of dialect and variant in one family, the families in turn, or the names of variants, which are so chosen.
+    """
     def register(body):
+        first = next(_turns)
+        turns = {} if vm in (False, True) else {
+            (dialect, variant): families[(first + one + two) % len(families)]
+            for one, dialect in enumerate(dialects) for two, variant in enumerate(variants or (None,))
+            if vm == IN_TURN or variant in vm}
         for family, dialect, variant in itertools.product(families, dialects, variants or (None,)):
+            in_vm = vm is True or turns.get((dialect, variant)) == family
             parts = [body.__name__.replace("_", "-")]
             parts += [variant] if variant else []
             parts += [f"ipv{family}"]
@@ -41,7 +56,8 @@ def scenario(families=BOTH, dialects=("nft",), variants=None, needs=()):
             wanted = (*needs, "iptables-legacy") if dialect == "iptables-legacy" else tuple(needs)
             name = "/".join(parts)
             assert all(known.name != name for known in SCENARIOS), f"two scenarios are called {name}"
-            SCENARIOS.append(Scenario(name, body, family, dialect, variants[variant] if variant else None, wanted))
+            SCENARIOS.append(Scenario(name, body, family, dialect, variants[variant] if variant else None, wanted,
+                                      in_vm))
         return body
     return register
 
@@ -83,9 +99,9 @@ class Expected:
 class Vocabulary:
     """`s`: what a scenario says and does."""
 
-    def __init__(self, item, spaces, pace, settings, features, port):
+    def __init__(self, item, spaces, pace, settings, features, port, temporary):
         self.family, self.dialect, self.variant = item.family, item.dialect, item.variant
-        self.spaces, self.pace, self._settings = spaces, pace, settings
+        self.spaces, self.pace, self._settings, self._temporary = spaces, pace, settings, temporary
         self.has, self.client_only = features.has, settings.client_only
         self.rules = rules.Rules(item.family, item.dialect)
         self.port, self.app_port, self.other_port = port, port + 1, port + 2  # dialled, translated, unrelated
@@ -192,14 +208,14 @@ class Vocabulary:
 
     def file(self, name):
         """A path in the scenario's own temporary directory."""
-        return os.path.join(self._settings.temporary, name)
+        return os.path.join(self._temporary, name)
 
     def temporary_program(self):
         """A copy of the program that every user may run."""
         path = self.file("nattrace")
         shutil.copy(self._settings.program, path)
         os.chmod(path, 0o755)
-        os.chmod(self._settings.temporary, 0o755)
+        os.chmod(self._temporary, 0o755)
         return path
 
     def close(self):

@@ -2,7 +2,7 @@
 
 from harness import ways
 from harness.expect import Verdict
-from harness.scenario import scenario
+from harness.scenario import IN_TURN, scenario
 
 DIALECTS = ("nft", "iptables")
 # What a rule's drop is called as long as rules are not attributed.
@@ -17,7 +17,7 @@ def forwarded(s, to=None):
     return net, dialled, translated
 
 
-@scenario(dialects=DIALECTS)
+@scenario(dialects=DIALECTS, vm=IN_TURN)
 def backend_refuses_seen_from_gateway(s):
     net, dialled, translated = forwarded(s)
     s.trace("--netns", net.gateway_ns)
@@ -26,7 +26,7 @@ def backend_refuses_seen_from_gateway(s):
         steps=ways.refused_beyond(dialled, translated), no_steps=("reset", "listener")))
 
 
-@scenario(dialects=DIALECTS)
+@scenario(dialects=DIALECTS, vm=IN_TURN)
 def backend_refuses_seen_whole(s):
     """The backend's namespace is on this machine: the reset is seen where it is made."""
     net, dialled, translated = forwarded(s)
@@ -35,7 +35,7 @@ def backend_refuses_seen_whole(s):
         steps=("syn", "nat.dnat", "reset")))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def backend_on_loopback_seen_whole(s):
     """The container case: the application in the backend's namespace listens on loopback only."""
     net, dialled, translated = forwarded(s)
@@ -57,7 +57,7 @@ def backend_refuses_seen_from_backend(s):
                               steps=ways.refused_untouched((net.backends[0], s.app_port))))
 
 
-@scenario(dialects=DIALECTS, variants={"gateway": True, "whole": False})
+@scenario(dialects=DIALECTS, variants={"gateway": True, "whole": False}, vm=("whole",))
 def backend_answers(s):
     net, dialled, translated = forwarded(s)
     s.listen(net.backend_ns[0], net.backends[0], name="app-backend")

@@ -8,7 +8,7 @@ from harness import features, invariants, leftovers
 from harness.client import Dial
 from harness.expect import Step, Verdict
 from harness.lines import dataset, get
-from harness.scenario import program_test, scenario
+from harness.scenario import IN_TURN, program_test, scenario
 
 
 def verdicts(program):
@@ -21,7 +21,7 @@ def refusing_pair(s):
     return net, [Dial(net.client_ns, net.server, s.port)]
 
 
-@program_test(variants={"sigint": signal.SIGINT, "sigterm": signal.SIGTERM})
+@program_test(variants={"sigint": signal.SIGINT, "sigterm": signal.SIGTERM}, vm=("sigterm",))
 def ends_by_signal(s):
     """Status 0, the stop line is out, and nothing that was captured is lost."""
     net, dials = refusing_pair(s)
@@ -55,7 +55,7 @@ def signal_while_a_connection_is_in_flight(s):
         s.check(False, text)
 
 
-@program_test()
+@program_test(vm=True)
 def killed_leaves_nothing(s):
     """SIGKILL: no program, map, link or pin stays behind."""
     pins = leftovers.pins()
@@ -180,7 +180,7 @@ def told_to_the_service_manager(s):
         program.stop()
 
 
-@scenario(needs=("functions", "late-modules"))
+@scenario(needs=("functions", "late-modules"), vm=IN_TURN)
 def nat_module_loaded_later(s):
     """The first NAT rule comes, and with it nf_nat, after the tracer is ready: its hooks attach then."""
     net = s.pair()

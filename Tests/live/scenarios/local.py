@@ -2,7 +2,7 @@
 
 from harness import ways
 from harness.expect import Verdict
-from harness.scenario import scenario
+from harness.scenario import IN_TURN, scenario
 
 DIALECTS = ("nft", "iptables")
 
@@ -16,23 +16,23 @@ def output_dnat(s, address):
     return net, dialled, translated
 
 
-@scenario(dialects=DIALECTS, variants={"remote": "elsewhere", "own": "public"})
+@scenario(dialects=DIALECTS, variants={"remote": "elsewhere", "own": "public"}, vm=IN_TURN)
 def output_dnat_other_address(s):
     net, dialled, translated = output_dnat(s, s.variant)
     app = s.listen(net.host_ns, net.other)
     s.connect(net.host_ns, *dialled, sees="refused", verdict=Verdict(
         "listener_other_address", nat=translated, listener=app, reason=(net.inner, net.other, "app-inner"),
-        netns=net.host_ns, steps=("nat.dnat", "reset")))
+        netns=net.host_ns, steps=ways.refused_from_here(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS)
+@scenario(dialects=DIALECTS, vm=IN_TURN)
 def output_dnat_no_listener(s):
     net, dialled, translated = output_dnat(s, "elsewhere")
     s.connect(net.host_ns, *dialled, sees="refused", verdict=Verdict(
-        "no_listener", nat=translated, netns=net.host_ns, steps=("nat.dnat", "reset")))
+        "no_listener", nat=translated, netns=net.host_ns, steps=ways.refused_from_here(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS)
+@scenario(dialects=DIALECTS, vm=IN_TURN)
 def output_dnat_established(s):
     net, dialled, translated = output_dnat(s, "elsewhere")
     s.listen(net.host_ns, net.inner)
@@ -40,7 +40,7 @@ def output_dnat_established(s):
         "established", nat=translated, netns=net.host_ns, steps=("nat.dnat", "established")))
 
 
-@scenario(variants={"loopback": "loopback", "own-address": "inner"})
+@scenario(variants={"loopback": "loopback", "own-address": "inner"}, vm=IN_TURN)
 def plain_refused(s):
     """No rule, no listener, over the loopback interface."""
     net = s.host()

@@ -1,7 +1,7 @@
 """Many connections at once: each gets its own, right verdict."""
 
 from harness.expect import Verdict
-from harness.scenario import scenario
+from harness.scenario import IN_TURN, scenario
 
 FIRST = 61001
 
@@ -25,7 +25,7 @@ def balance(s, net, choice):
         }}""")
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def twenty_by_source_port(s):
     """Which backend each gets is known beforehand: even source ports get the dead one."""
     net = two_backends(s)
@@ -53,7 +53,7 @@ def twenty_in_turn(s):
     s.expect_totals(established=10, no_listener=10)
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def twenty_seen_from_gateway(s):
     net = two_backends(s)
     s.trace("--netns", net.gateway_ns)

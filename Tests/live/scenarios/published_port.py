@@ -2,7 +2,7 @@
 
 from harness import ways
 from harness.expect import Step, Verdict
-from harness.scenario import scenario
+from harness.scenario import IN_TURN, scenario
 
 NFT_AND_IPTABLES = ("nft", "iptables")
 ALL = ("nft", "nft-inet", "iptables", "iptables-legacy")
@@ -17,17 +17,18 @@ def published(s):
     return net, dialled, translated
 
 
-@scenario(dialects=ALL)
+@scenario(dialects=ALL, vm=IN_TURN)
 def article(s):
     """The application is bound to another address of the host than the one that the rule names."""
     net, dialled, translated = published(s)
     app = s.listen(net.server_ns, net.other)
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "listener_other_address", reason=(net.inner, net.other, str(s.app_port), "app-inner"), nat=translated,
-        listener=app, netns=net.server_ns, checklist={"conntrack": "new"}, steps=ways.refused(dialled, translated)))
+        listener=app, netns=net.server_ns, fields={"nattrace.reason": "NO_SOCKET"}, checklist={"conntrack": "new"},
+        steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=NFT_AND_IPTABLES)
+@scenario(dialects=NFT_AND_IPTABLES, vm=True)
 def no_listener(s):
     net, dialled, translated = published(s)
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
@@ -35,7 +36,7 @@ def no_listener(s):
         steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=NFT_AND_IPTABLES)
+@scenario(dialects=NFT_AND_IPTABLES, vm=IN_TURN)
 def loopback_only(s):
     net, dialled, translated = published(s)
     app = s.listen(net.server_ns, net.loopback)
@@ -44,7 +45,7 @@ def loopback_only(s):
         netns=net.server_ns, steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=ALL)
+@scenario(dialects=ALL, vm=IN_TURN)
 def repaired(s):
     """The article's case with the binding repaired."""
     net, dialled, translated = published(s)
@@ -63,7 +64,7 @@ def wildcard_listener(s):
         "established", nat=translated, steps=ways.established(dialled, translated)))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def near_miss_right_listener(s):
     """A listener on the right address beside the wrong one: nothing is wrong."""
     net, dialled, translated = published(s)
@@ -81,7 +82,7 @@ def near_miss_other_port(s):
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict("no_listener", nat=translated))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def near_miss_rule_for_other_port(s):
     """A rule that matches another port rewrites nothing; the dialled port itself is closed."""
     net = s.pair()
@@ -102,7 +103,7 @@ def near_miss_other_namespaces_loopback(s):
         "no_listener", nat=translated, netns=net.server_ns))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def two_causes_at_once(s):
     """Three connections at once: one refused for the binding, one without a listener, one established."""
     net = s.pair()
@@ -119,7 +120,7 @@ def two_causes_at_once(s):
         "established", nat=(net.inner, 8082)))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def one_after_the_other_on_one_port(s):
     """The same client port twice: another ISN is another connection."""
     net, dialled, translated = published(s)

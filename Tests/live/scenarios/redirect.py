@@ -2,7 +2,7 @@
 
 from harness import ways
 from harness.expect import Verdict
-from harness.scenario import scenario
+from harness.scenario import IN_TURN, scenario
 
 DIALECTS = ("nft", "iptables")
 
@@ -14,7 +14,7 @@ def redirected(s):
     return net, (net.server, s.port), (net.server, s.app_port)
 
 
-@scenario(dialects=DIALECTS)
+@scenario(dialects=DIALECTS, vm=IN_TURN)
 def redirect_without_listener(s):
     net, dialled, translated = redirected(s)
     s.connect(net.client_ns, net.server, sees="refused", verdict=Verdict(
@@ -22,7 +22,7 @@ def redirect_without_listener(s):
         steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS)
+@scenario(dialects=DIALECTS, vm=IN_TURN)
 def redirect_with_listener(s):
     net, dialled, translated = redirected(s)
     s.listen(net.server_ns, net.any)
@@ -30,7 +30,7 @@ def redirect_with_listener(s):
         "established", nat=translated, netns=net.server_ns, steps=ways.established(dialled, translated)))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def redirect_listener_elsewhere(s):
     """The application is bound to an address that the redirect does not choose."""
     net, dialled, translated = redirected(s)
