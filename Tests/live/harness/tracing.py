@@ -77,4 +77,5 @@ def _whole_run(program, runners, recording, settings):
 
 def _save(recording, name, folder):
     os.makedirs(folder, exist_ok=True)
-    shutil.copy(recording, os.path.join(folder, f"{name.replace('/', '-')}-{os.uname().release}.ntrace"))
+    kernel = ".".join(os.uname().release.split(".")[:2])
+    shutil.copy(recording, os.path.join(folder, f"{name.replace('/', '-')}-{kernel}.ntrace"))

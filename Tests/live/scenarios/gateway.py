@@ -1,7 +1,7 @@
 """A gateway that DNATs to backends behind it, seen from the gateway alone and from the whole machine."""
 
 from harness import ways
-from harness.expect import Verdict
+from harness.expect import Step, Verdict
 from harness.scenario import IN_TURN, scenario
 
 DIALECTS = ("nft", "iptables")
@@ -104,3 +104,20 @@ def gateway_drops(s):
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
         FILTER_DROPPED, nat=translated, netns=net.gateway_ns, steps=("syn", "nat.dnat", "drop")))
+
+
+@scenario(variants={"established": True, "refused": False})
+def backend_behind_a_flooding_bridge(s):
+    """The bridge does not know where the backend is: every port gets a copy, and the others' drops decide nothing."""
+    net = s.gateway(backends=3)
+    dialled, translated = (net.public, s.port), (net.backends[0], s.app_port)
+    s.rules.dnat(net.gateway_ns, dialled, translated)
+    s.spaces.ip(net.gateway_ns, "link set br0 type bridge ageing_time 0",
+                f"neigh replace {net.backends[0]} lladdr {s.mac(net.backend_ns[0], 'eth0')} dev br0")
+    s.trace("--dport", s.port)
+    if s.variant:
+        s.listen(net.backend_ns[0], net.backends[0], name="app-backend")
+    code = "established" if s.variant else "no_listener"
+    s.connect(net.client_ns, net.public, sees="connected" if s.variant else "refused", verdict=Verdict(
+        code, nat=translated, netns=net.backend_ns[0],
+        steps=("syn", "nat.dnat", Step("drop", nattrace__reason="OTHERHOST"))))
