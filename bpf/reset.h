@@ -120,7 +120,10 @@ static __always_inline int reset_by_netfilter(struct sk_buff *skb, __u16 hook)
 		.detail = NATTRACE_RESET_NETFILTER,
 	};
 
-	return skb && read_packet(&o, skb) ? observe_packet(&o) : 0;
+	if (!skb || !read_packet(&o, skb))
+		return 0;
+	o.stage = stage_by_state(skb, o.family);
+	return observe_packet(&o);
 }
 
 SEC("kprobe")

@@ -122,17 +122,27 @@ final class Case {
     /// Where the maker of the RST cannot be hooked, an RST that leaves and the SYN being freed for
     /// want of a socket say the same.
     var unheardSyn: Attempt.Reset? {
-        switch ending {
-        case .reset(let reset) where reset.maker == .tcp && !reset.hasSocket && reset.packet.flags.role == .syn:
+        if case .reset(let reset) = ending, reset.maker == .tcp, !reset.hasSocket, reset.packet.flags.role == .syn {
             return reset
-        case .resetFromHere(let rst):
-            guard let drop = connection.attempt.drop, drop.role == .syn, drop.sighting.netns == rst.netns,
-                step(drop.sighting)?.reason == "NO_SOCKET"
-            else { return nil }
-            return Attempt.Reset(sighting: drop.sighting, maker: .tcp, hasSocket: false, packet: drop.packet)
-        default:
-            return nil
         }
+        return synFreedBesideReset(for: "NO_SOCKET").map {
+            Attempt.Reset(sighting: $0.sighting, maker: .tcp, hasSocket: false, packet: $0.packet)
+        }
+    }
+
+    /// Where netfilter rejected a packet with an RST of its own, or, unseen, with one that left while
+    /// the SYN was dropped by it.
+    var rejection: Sighting? {
+        if case .reset(let reset) = ending, reset.maker == .netfilter { return reset.sighting }
+        return synFreedBesideReset(for: "NETFILTER_DROP")?.sighting
+    }
+
+    /// The SYN that was freed for this reason in the namespace that an RST left, its maker unseen.
+    private func synFreedBesideReset(for reason: String) -> Attempt.Drop? {
+        guard case .resetFromHere(let rst) = ending, let drop = connection.attempt.drop, drop.role == .syn,
+            drop.sighting.netns == rst.netns, step(drop.sighting)?.reason == reason
+        else { return nil }
+        return drop
     }
 
     /// Where the client's SYN really went, in the namespace that ended it.
@@ -185,7 +195,8 @@ final class Case {
         guard let name else { return text }
         // A container's id is not a name that `ip netns` knows.
         let isContainer = name.utf8.count == 12 && name.utf8.allSatisfy { isHexDigit($0) }
-        return isContainer ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)" : "ip netns exec \(name) \(text)"
+        return isContainer
+            ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)" : "ip netns exec \(name) \(text)"
     }
 
     private func isHexDigit(_ byte: UInt8) -> Bool {

@@ -47,13 +47,15 @@ extension Cause {
 
     static let filterRejected = Cause(
         code: .filterRejected,
-        applies: { if case .reset(let reset) = $0.ending { reset.maker == .netfilter } else { false } },
-        place: { if case .reset(let reset) = $0.ending { reset.sighting } else { nil } },
+        applies: { $0.rejection != nil },
+        place: { $0.rejection },
         sentence: { c in
             "A netfilter rule rejected the SYN to \(c.destinationInWords) with a TCP reset."
         },
         advice: { c in
-            ["Find the rule that rejects port \(c.target.port): \(c.commandHere("nft -a list ruleset | grep -n reject"))"]
+            [
+                "Find the rule that rejects port \(c.target.port): \(c.commandHere("nft -a list ruleset | grep -n reject"))"
+            ]
         })
 
     static let listenerOtherDevice = Cause(
@@ -64,7 +66,8 @@ extension Cause {
         place: { $0.unheardSyn?.sighting },
         sentence: { c in
             let tied = c.matchingListeners.map { "\($0.owner) listens on \($0.endpoint), tied to \($0.deviceName)" }
-            return "Nothing takes a SYN for \(c.destinationInWords) from this interface: \(tied.joined(separator: "; "))."
+            return
+                "Nothing takes a SYN for \(c.destinationInWords) from this interface: \(tied.joined(separator: "; "))."
         },
         advice: { c in
             c.matchingListeners.prefix(1).map {
@@ -184,7 +187,9 @@ extension Cause {
                 "\(c.destinationInWords) answered with SYN-ACK, which left\(by); no ACK came from \(c.connection.dialled.source) within \(c.waited)."
         },
         advice: { c in
-            ["See whether the answer's way leads to the client: \(c.commandHere("ip route get \(c.connection.dialled.source.address)"))"]
+            [
+                "See whether the answer's way leads to the client: \(c.commandHere("ip route get \(c.connection.dialled.source.address)"))"
+            ]
         })
 
     static let synUnanswered = Cause(
@@ -222,14 +227,17 @@ extension Cause {
                 return "A reset left this machine for \(c.connection.dialled.source), and what made it was not seen."
             }
             if case .reset(let reset) = c.ending {
-                return "This machine answered the \(reset.packet.flags.role.inWords) \(reset.packet.tuple) with a reset, and the evidence does not say why."
+                return
+                    "This machine answered the \(reset.packet.flags.role.inWords) \(reset.packet.tuple) with a reset, and the evidence does not say why."
             }
             if c.isEvicted {
-                return "The connection to \(c.destinationInWords) was let go \(c.waited) after its first SYN, before anything was decided: there were too many at once."
+                return
+                    "The connection to \(c.destinationInWords) was let go \(c.waited) after its first SYN, before anything was decided: there were too many at once."
                     + (place ?? "")
             }
             if c.isFinal {
-                return "Tracing ended \(c.waited) after the first SYN to \(c.destinationInWords), before anything was decided."
+                return
+                    "Tracing ended \(c.waited) after the first SYN to \(c.destinationInWords), before anything was decided."
                     + (place ?? "")
             }
             let what =
@@ -269,7 +277,8 @@ extension Case {
 
     var othersInWords: String {
         let shown = otherListeners.prefix(3).map { listener in
-            "\(listener.owner) listens on \(listener.endpoint)" + (listener.isIPv6Only == true && listener.address.isUnspecified ? " for IPv6 only" : "")
+            "\(listener.owner) listens on \(listener.endpoint)"
+                + (listener.isIPv6Only == true && listener.address.isUnspecified ? " for IPv6 only" : "")
         }
         let more = otherListeners.count - shown.count
         return shown.joined(separator: ", ") + (more > 0 ? ", and \(more) more on that port" : "")

@@ -174,8 +174,8 @@ struct Attempt {
     var conntrackInvalid = false
     var untracked = false
     var entry: ConntrackEntry?
-    /// A packet was past conntrack's hooks and had no entry.
-    var passedWithoutEntry = false
+    /// Namespaces in which a packet was past conntrack's hooks and had no entry.
+    var passedWithoutEntry: Set<UInt32> = []
 
     struct Reset {
         var sighting: Sighting

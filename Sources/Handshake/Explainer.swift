@@ -124,11 +124,14 @@ public final class Explainer {
     /// Tracing ends: every connection still in flight gets the verdict that stands so far.
     public func finish(at time: UInt64) {
         advance(to: time)
-        let open = isExhausted ? [] : connections.values.joined().filter { connection in
-            guard let verdict = connection.verdict else { return true }
-            return verdict.outcome != .success
-                && connection.decisiveEnding.map { $0.key(in: connection) != connection.concluded } ?? false
-        }
+        let open =
+            isExhausted
+            ? []
+            : connections.values.joined().filter { connection in
+                guard let verdict = connection.verdict else { return true }
+                return verdict.outcome != .success
+                    && connection.decisiveEnding.map { $0.key(in: connection) != connection.concluded } ?? false
+            }
         for connection in open.sorted(by: { ($0.startTime, $0.id) < ($1.startTime, $1.id) }) {
             conclude(connection, at: time, isFinal: true)
         }
@@ -147,7 +150,9 @@ public final class Explainer {
             if candidates.count == 1 { return candidates[0] }
         } else {
             if let known = candidates.last(where: { c in views.contains { c.trail.contains($0) } }) { return known }
-            let near = candidates.last { c in views.contains { c.trail.sharesEnd(with: $0) } && !c.wasSeenOtherwise(at: o) }
+            let near = candidates.last { c in
+                views.contains { c.trail.sharesEnd(with: $0) } && !c.wasSeenOtherwise(at: o)
+            }
             if let near { return near }
         }
         guard o.packet?.flags.role == .syn, o.packet?.flags.isEmpty == false, let dialled = o.dialled else {
@@ -265,7 +270,8 @@ public final class Explainer {
 
     private func decide(_ connection: Connection, at time: UInt64) {
         let ending = connection.ending
-        if connection.verdict == nil || (connection.verdict?.outcome != .success && ending.explainsMore(than: connection))
+        if connection.verdict == nil
+            || (connection.verdict?.outcome != .success && ending.explainsMore(than: connection))
         {
             conclude(connection, at: time, isFinal: false)
             setDue(connection, max(time, connection.lastTime) &+ linger(connection))
@@ -346,7 +352,7 @@ extension Checklist {
                 code == .established ? .established : .new
             } else if attempt.untracked {
                 .untracked
-            } else if attempt.passedWithoutEntry {
+            } else if let place = c.placeStep, attempt.passedWithoutEntry.contains(place.netns) {
                 Conntrack.none
             } else {
                 nil

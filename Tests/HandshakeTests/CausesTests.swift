@@ -257,9 +257,24 @@ struct ListenerCausesTests {
         #expect(story.verdicts[0].function == "tcp_v4_rcv" && story.verdicts[0].stage == .socket)
     }
 
+    @Test("An RST that leaves while netfilter drops the SYN is a rule's, also where its maker is not seen")
+    func rejectedUnseen() {
+        let story = Story()
+        story.facts.dropReason("NETFILTER_DROP", is: 7)
+        story.facts.symbol("nft_do_chain", at: 0x1000)
+        story.at(
+            .zero, someSyn.received(by: "eth0"), rst(from: published, to: client).sent(by: "eth0"),
+            someSyn.dropped(in: 0x1000, reason: 7))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.filterRejected])
+        #expect(story.verdicts[0].function == "nft_do_chain")
+    }
+
     @Test("An RST that leaves while the SYN was dropped for another reason says nothing of listeners")
     func rstAfterOtherDrop() {
-        for (reason, netns) in [("NETFILTER_DROP", Place.gateway), ("NO_SOCKET", Place.backend)] {
+        for (reason, netns) in [
+            ("TCP_CSUM", Place.gateway), ("NO_SOCKET", Place.backend), ("NETFILTER_DROP", Place.backend),
+        ] {
             let story = Story()
             story.facts.dropReason(reason, is: 3)
             story.at(

@@ -1,0 +1,120 @@
+// The steps that TCP makes: delivery, the look-up of a listener, requests, answers, states, and
+// the ends: resets and drops.
+
+extension StepWriter {
+    func deliver() {
+        if isBeyondHandshake { return }
+        inferFromConntrack()
+        let sighting = add(.deliver)
+        if role == .syn {
+            connection.attempt.delivered = sighting
+            noteSyn(sighting)
+        }
+    }
+
+    func listener() {
+        guard role == .syn, case .listener(let found) = o.detail else { return }
+        let sighting = add(.listener, detail: .listener(found))
+        connection.attempt.lookup = (sighting, found)
+    }
+
+    func transmit() {
+        let action: Action = o.kind == .retransmit ? .retransmit : .transmit
+        let process: ProcessIdentity? =
+            o.pid == 0 ? nil : ProcessIdentity(pid: Int32(truncatingIfNeeded: o.pid), name: o.name.string)
+        let sighting = add(action, process: process)
+        if role == .synack {
+            if let number = o.packet?.seq { connection.noteServerNumber(number) }
+            if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
+        } else if role == .syn, o.kind == .transmit {
+            noteSyn(sighting)
+        }
+    }
+
+    func socketState() {
+        guard case .socketState(let old, let new) = o.detail, new == .established else { return }
+        let sighting = add(.established, detail: o.detail.asStepDetail)
+        if old == .synSent {
+            connection.establishment.client = sighting
+        } else {
+            connection.establishment.server = sighting
+        }
+    }
+
+    // MARK: Resets and drops
+
+    func reset() {
+        guard case .reset(let maker) = o.detail, let packet = o.packet,
+            connection.verdict?.outcome != .success
+        else { return }
+        if role == .syn {
+            inferFromConntrack()
+            if o.hook == .tcpSendResetTracepoint, o.socket == 0 { inferLookup() }
+            noteEntry()
+        }
+        let sighting = add(
+            .reset, reason: o.reason.flatMap(names.resetReason), detail: .reset(maker))
+        guard maker != .active else { return }
+        connection.attempt.reset = Attempt.Reset(
+            sighting: sighting, maker: maker, hasSocket: o.socket != 0, packet: packet)
+    }
+
+    /// TCP answers a SYN with an RST and without a socket only after a look-up that found none.
+    func inferLookup() {
+        if connection.attempt.delivered == nil {
+            connection.attempt.delivered = infer(
+                .deliver, stage: .socket, function: (isIPv6 ? Hook.tcpV6Rcv : .tcpV4Rcv).name, showsPacket: true)
+        }
+        if connection.attempt.lookup == nil {
+            let function = isIPv6 ? Hook.inet6LookupListener : .inetLookupListener
+            connection.attempt.lookup = (
+                infer(
+                    .listener, stage: .socket, function: function.name, showsPacket: true, detail: .listener(nil)),
+                nil
+            )
+        }
+    }
+
+    func drop() {
+        guard let packet = o.packet, connection.verdict?.outcome != .success else { return }
+        if isBeyondHandshake { return }
+        inferFromConntrack()
+        let function = names.symbol(at: o.location)
+        let reason = o.reason.flatMap(names.dropReason)
+        let sighting = add(
+            .drop, stage: function.flatMap(stage(ofDropIn:)), function: function ?? o.hook.name, reason: reason)
+        // A bridge that does not know the way floods copies; those for others end with this reason.
+        guard role != .rst, reason != "OTHERHOST" else { return }
+        if role == .syn {
+            noteEntry()
+            if connection.attempt.firstSynack != nil { return }
+        }
+        connection.attempt.drop = Attempt.Drop(sighting: sighting, role: packet.flags.role, packet: packet)
+    }
+
+    /// The stage of functions that free packets. Netfilter works at several: there the packet's state
+    /// told the kernel side which it was.
+    func stage(ofDropIn function: String) -> Stage? {
+        if ["nf_", "nft_", "ipt_", "ip6t_"].contains(where: function.hasPrefix) { return o.stage }
+        return Self.dropStages.first { function.hasPrefix($0.0) }?.1
+    }
+
+    private static let dropStages: [(String, Stage)] = [
+        ("tcp_", .socket), ("inet_csk_", .socket), ("sk_", .socket), ("ip_forward", .forward),
+        ("ip6_forward", .forward),
+        ("ip_route_input", .routing), ("ip6_route_input", .routing), ("ip_rcv_finish", .routing),
+        ("ip6_rcv_finish", .routing), ("ip_error", .routing), ("ip6_pkt_", .routing), ("ip_local_deliver", .input),
+        ("ip6_input", .input), ("ip6_protocol_deliver", .input), ("ip_protocol_deliver", .input),
+        ("ip_finish_output", .postrouting), ("ip6_finish_output", .postrouting), ("neigh_", .egress),
+        ("arp_error_report", .egress), ("ndisc_error_report", .egress), ("__dev_queue_xmit", .egress),
+        ("dev_hard_start_xmit", .egress), ("sch_", .egress), ("veth_xmit", .egress), ("ip_rcv_core", .ingress),
+        ("ip6_rcv_core", .ingress), ("__netif_receive_skb", .ingress),
+    ]
+}
+
+extension ObservationDetail {
+    fileprivate var asStepDetail: StepDetail {
+        guard case .socketState(let from, let to) = self else { return .none }
+        return .socketState(from: from, to: to)
+    }
+}
