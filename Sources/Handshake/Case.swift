@@ -99,18 +99,21 @@ final class Case {
     let isFinal: Bool
     /// It ends because there is no room for more, not because tracing does.
     let isEvicted: Bool
+    /// Observations were lost since the connection began: what was not seen proves nothing.
+    let isIncomplete: Bool
     /// When the verdict is given; CLOCK_MONOTONIC, nanoseconds.
     let time: UInt64
     private let facts: any Facts
 
     init(
-        _ connection: Connection, ending: Ending, isFinal: Bool, isEvicted: Bool = false, time: UInt64,
-        facts: any Facts
+        _ connection: Connection, ending: Ending, isFinal: Bool, isEvicted: Bool = false,
+        isIncomplete: Bool = false, time: UInt64, facts: any Facts
     ) {
         self.connection = connection
         self.ending = ending
         self.isFinal = isFinal
         self.isEvicted = isEvicted
+        self.isIncomplete = isIncomplete
         self.time = time
         self.facts = facts
     }

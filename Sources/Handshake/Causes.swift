@@ -148,7 +148,7 @@ extension Cause {
 
     static let resetByBackend = Cause(
         code: .resetByBackend,
-        applies: { if case .resetFromElsewhere = $0.ending { true } else { false } },
+        applies: { if case .resetFromElsewhere = $0.ending { !$0.isIncomplete } else { false } },
         place: { if case .resetFromElsewhere(let rst) = $0.ending { rst } else { nil } },
         sentence: { c in
             let by = c.placeStep?.interface.map { ", by \($0)" } ?? ""
@@ -179,7 +179,7 @@ extension Cause {
 
     static let synackUnanswered = Cause(
         code: .synackUnanswered,
-        applies: { if case .answeredOnly = $0.ending { !$0.isFinal } else { false } },
+        applies: { if case .answeredOnly = $0.ending { !$0.isFinal && !$0.isIncomplete } else { false } },
         place: { if case .answeredOnly(let synack) = $0.ending { synack } else { nil } },
         sentence: { c in
             let by = c.placeStep?.interface.map { " by \($0)" } ?? ""
@@ -194,7 +194,7 @@ extension Cause {
 
     static let synUnanswered = Cause(
         code: .synUnanswered,
-        applies: { if case .passedOn = $0.ending { !$0.isFinal } else { false } },
+        applies: { if case .passedOn = $0.ending { !$0.isFinal && !$0.isIncomplete } else { false } },
         place: { if case .passedOn(let syn) = $0.ending { syn } else { nil } },
         sentence: { c in
             let by = c.placeStep?.interface.map { " by \($0)" } ?? ""
@@ -214,7 +214,9 @@ extension Cause {
         applies: { _ in true },
         place: { c in
             switch c.ending {
-            case .resetFromHere(let at), .answeredOnly(let at), .passedOn(let at), .lost(let at): at
+            case .resetFromHere(let at), .resetFromElsewhere(let at), .answeredOnly(let at), .passedOn(let at),
+                .lost(let at):
+                at
             case .reset(let reset): reset.sighting
             default: c.connection.attempt.lastSyn
             }
@@ -238,6 +240,11 @@ extension Cause {
             if c.isFinal {
                 return
                     "Tracing ended \(c.waited) after the first SYN to \(c.destinationInWords), before anything was decided."
+                    + (place ?? "")
+            }
+            if c.isIncomplete {
+                return
+                    "What became of the SYN to \(c.destinationInWords) is not known: observations were lost meanwhile."
                     + (place ?? "")
             }
             let what =

@@ -71,6 +71,8 @@ public final class Explainer {
     private var arrivals: [Connection] = []
     private var oldest = 0
     private var deadlines = DeadlineQueue()
+    /// When a loss was told last; CLOCK_MONOTONIC, nanoseconds.
+    private var lastLoss: UInt64 = 0
 
     public init(
         options: ExplainerOptions, facts: any Facts, sink: any Sink, forget: @escaping (UInt32) -> Void = { _ in }
@@ -117,6 +119,9 @@ public final class Explainer {
     public func forgetSymbols() { names.forgetSymbols() }
 
     public func report(_ loss: Loss) {
+        // What was due before is judged by what was known before, live as in a replay.
+        advance(to: loss.time &- min(loss.time, ReorderBuffer.window))
+        lastLoss = loss.time
         totals.lost += loss.events
         sink.loss(loss)
     }
@@ -285,7 +290,8 @@ public final class Explainer {
     private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool, isEvicted: Bool = false) {
         let ending = connection.ending
         let evidence = Case(
-            connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted, time: time, facts: facts)
+            connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
+            isIncomplete: lastLoss >= connection.startTime, time: time, facts: facts)
         var verdict = judge(evidence)
         connection.concluded = ending.key(in: connection)
         verdict.isRevised = connection.verdict != nil

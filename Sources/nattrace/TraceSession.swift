@@ -20,7 +20,7 @@ final class TraceSession {
     private let display: Display
     private let start: StartInfo
     private var waiting = ReorderBuffer()
-    private var losses = LossReports()
+    private var losses: LossReports
     private var end: UInt64?
     private var nextLossCheck: UInt64
     private var failure: Failure?
@@ -59,6 +59,7 @@ final class TraceSession {
         let tracer = tracer
         explainer = Explainer(options: options, facts: asked, sink: display.sink) { tracer.unfollow($0) }
         end = request.output.duration.map { now &+ $0 }
+        losses = LossReports(begin: now)
         nextLossCheck = now &+ Self.lossInterval
     }
 
@@ -183,12 +184,16 @@ final class TraceSession {
 
 /// Turns growing totals into reports of what is new.
 struct LossReports {
+    /// When counting began; CLOCK_MONOTONIC, nanoseconds.
+    let begin: UInt64
     private var known: [String: (total: UInt64, time: UInt64)] = [:]
+
+    init(begin: UInt64) { self.begin = begin }
 
     /// One report for each cause that struck since it was last asked.
     mutating func news(in counts: [LossCount], at now: UInt64) -> [Loss] {
         counts.compactMap { count in
-            let before = known[count.reason] ?? (0, now)
+            let before = known[count.reason] ?? (0, begin)
             known[count.reason] = (count.total, now)
             guard count.total > before.total else { return nil }
             return Loss(

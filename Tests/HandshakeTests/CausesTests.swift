@@ -420,6 +420,52 @@ struct ResetCausesTests {
     }
 }
 
+@Suite("Losses")
+struct LossCausesTests {
+    private func lose(_ story: Story, at time: Duration) {
+        let now = Story.clock(time)
+        story.explainer.report(Loss(reason: "ring buffer full", events: 1, total: 1, time: now, since: now))
+    }
+
+    @Test("What was not seen proves nothing once observations were lost")
+    func unanswered() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        lose(story, at: .seconds(1))
+        story.silence(until: .seconds(6))
+        #expect(story.codes == [.unexplained])
+        #expect(story.verdicts[0].sentence.contains("observations were lost"))
+    }
+
+    @Test("A loss before a connection began does not touch it")
+    func before() {
+        let story = Story()
+        lose(story, at: .zero)
+        story.at(.seconds(1), someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        story.silence(until: .seconds(7))
+        #expect(story.codes == [.synUnanswered])
+    }
+
+    @Test("An RST from outside may have been made here, where observations were lost")
+    func resetFromOutside() {
+        let story = Story()
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3),
+            rst(from: published, to: client).received(by: "eth1"))
+        lose(story, at: .milliseconds(10))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.unexplained])
+    }
+
+    @Test("What was due before the loss is judged by what was known before")
+    func dueBefore() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3))
+        lose(story, at: .seconds(20))
+        #expect(story.codes == [.synUnanswered])
+    }
+}
+
 @Suite("Drops")
 struct DropCausesTests {
     private func dropped(_ reason: String?, _ change: (Story) -> Void = { _ in }) throws -> Verdict {
