@@ -56,16 +56,37 @@ struct {
 static const struct held nothing_held;
 
 /*
- * The sequence number with which the ACK of a followed handshake will come,
- * by a few of its bits. Almost every packet of a busy machine is a plain ACK;
- * this tells those that end a handshake apart with one load.
+ * The sequence numbers with which the ACKs of followed handshakes will come.
+ * Almost every packet of a busy machine is a plain ACK; this tells those that
+ * end a handshake apart by looking at 16 bytes, without a map look-up. A bucket
+ * holds the newest few, so that handshakes that never ended make room by
+ * themselves, and one that is under way is only pushed out by as many others
+ * within its round trip.
  */
-static __u32 awaited[NATTRACE_MAX_AWAITED];
+static __u32 awaited[NATTRACE_AWAITED_BUCKETS][NATTRACE_AWAITED_WAYS];
 
-static __always_inline __u32 *awaited_slot(__u32 seq)
+static __always_inline __u32 *awaited_bucket(__u32 seq)
 {
 	/* Multiplicative hashing: sequence numbers of one client are not far apart. */
-	return &awaited[(seq * 2654435769u) >> 18 & (NATTRACE_MAX_AWAITED - 1)];
+	return awaited[(seq * 2654435769u) >> 18 & (NATTRACE_AWAITED_BUCKETS - 1)];
+}
+
+static __always_inline bool is_awaited(__u32 seq)
+{
+	const __u32 *bucket = awaited_bucket(seq);
+
+	return seq && (bucket[0] == seq || bucket[1] == seq || bucket[2] == seq || bucket[3] == seq);
+}
+
+/* The oldest goes. CPUs that do this to one bucket at once may lose an entry, not more. */
+static __always_inline void await_ack(__u32 seq)
+{
+	__u32 *bucket = awaited_bucket(seq);
+
+	bucket[3] = bucket[2];
+	bucket[2] = bucket[1];
+	bucket[1] = bucket[0];
+	bucket[0] = seq;
 }
 
 static __always_inline void count_lost(__u32 what, __u64 times)
@@ -96,7 +117,7 @@ static __always_inline bool may_concern_handshake(__u8 flags, __u32 seq)
 {
 	if (flags & (TCP_FLAG_SYN | TCP_FLAG_RST))
 		return true;
-	return *awaited_slot(seq) == seq && seq && (flags & (TCP_FLAG_ACK | TCP_FLAG_FIN)) == TCP_FLAG_ACK;
+	return is_awaited(seq) && (flags & (TCP_FLAG_ACK | TCP_FLAG_FIN)) == TCP_FLAG_ACK;
 }
 
 /*
@@ -200,10 +221,8 @@ static __noinline int observe(struct nattrace_observation *o, __u32 first, __u32
 	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN && o->payload)
 		follow(o->seq + o->payload, o->isn);
 	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK)) {
-		__u32 *slot = awaited_slot(o->ack);
-
-		if (*slot != o->ack) {
-			*slot = o->ack;
+		if (!is_awaited(o->ack)) {
+			await_ack(o->ack);
 			follow(o->seq, o->isn);
 		}
 	}

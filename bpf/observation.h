@@ -23,7 +23,8 @@
 #define NATTRACE_MAX_FOLLOWED 65536	    /* handshakes followed at once */
 #define NATTRACE_MAX_HELD 2048		    /* SYNs that may match only after translation */
 #define NATTRACE_HELD_OBSERVATIONS 8	    /* what is kept of each of those */
-#define NATTRACE_MAX_AWAITED 16384	    /* handshakes whose last ACK is watched for; a power of two */
+#define NATTRACE_AWAITED_BUCKETS 16384	    /* handshakes whose last ACK is watched for: buckets, a power of two, */
+#define NATTRACE_AWAITED_WAYS 4		    /* and places in each */
 #define NATTRACE_RING_BYTES (8 << 20)	    /* the ring buffer; a power of two */
 #define NATTRACE_FILTER_ENTRIES 16	    /* how often one kind of filter may be given */
 #define NATTRACE_NAME_LENGTH 16		    /* IFNAMSIZ and TASK_COMM_LEN alike, NUL included */
