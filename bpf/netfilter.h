@@ -5,7 +5,7 @@
 /*
  * nf_conntrack_in(skb, state): the packet is put to conntrack. The answer is
  * seen where it is given, in nf_conntrack_tcp_packet and the log functions: a
- * return probe here would cost every packet of the machine several times more.
+ * return probe here would cost every packet of the machine more than an entry probe.
  * No answer at all, and then a drop, is one as well: no entry could be made.
  */
 SEC("kprobe")
