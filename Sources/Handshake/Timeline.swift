@@ -55,7 +55,6 @@ struct StepWriter {
             noteInterface(stage)
             if packet.payload > 0 { connection.dataNumber = packet.seq &+ UInt32(packet.payload) }
             noteSyn(add(.syn))
-            if stage == .egress { noteEntry() }
         case .synack:
             inferFromConntrack()
             let sighting = add(.synack)

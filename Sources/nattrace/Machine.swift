@@ -6,9 +6,6 @@ import Glibc
 /// As `nattrace --version` says.
 let nattraceVersion = "0.1.0"
 
-/// CLOCK_MONOTONIC in nanoseconds: the clock of bpf_ktime_get_ns().
-func monotonicNow() -> UInt64 { nanoseconds(CLOCK_MONOTONIC) }
-
 /// CLOCK_REALTIME minus CLOCK_MONOTONIC, in nanoseconds.
 func realtimeOffset() -> Int64 {
     Int64(bitPattern: nanoseconds(CLOCK_REALTIME) &- nanoseconds(CLOCK_MONOTONIC))

@@ -9,7 +9,6 @@ struct ReplaySession {
     let request: ReplayRequest
 
     func run() throws {
-        signal(SIGPIPE, SIG_IGN)
         let reader = try RecordingReader(path: request.path)
         var options = ExplainerOptions()
         options.unansweredAfter = request.output.unansweredAfter ?? reader.header.unansweredAfter

@@ -34,7 +34,6 @@ final class TraceSession {
 
     init(_ request: TraceRequest) throws {
         self.request = request
-        signal(SIGPIPE, SIG_IGN)
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         tracer = try KernelTracer(filter: request.filter, backend: request.backend)
