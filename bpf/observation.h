@@ -29,6 +29,7 @@
 #define NATTRACE_FILTER_ENTRIES 16	    /* how often one kind of filter may be given */
 #define NATTRACE_NAME_LENGTH 16		    /* IFNAMSIZ and TASK_COMM_LEN alike, NUL included */
 #define NATTRACE_TEXT_LENGTH 72		    /* conntrack's words for INVALID, NUL included if they fit */
+#define NATTRACE_RULE_NAME_LENGTH 32	    /* of a table or chain; a longer name is cut, and without NUL */
 
 /* nattrace_observation.kind */
 #define NATTRACE_KIND_PACKET 1	     /* a packet at ingress or egress of a device */
@@ -43,6 +44,8 @@
 #define NATTRACE_KIND_TRANSMIT 10    /* local TCP hands a SYN or SYN-ACK to IP */
 #define NATTRACE_KIND_RETRANSMIT 11  /* local TCP sends a SYN or SYN-ACK again */
 #define NATTRACE_KIND_SOCKET_STATE 12 /* detail: old state << 4 | new state, TCP_* of net/tcp_states.h */
+#define NATTRACE_KIND_RULE 13	     /* an nftables rule or policy decided on a packet; detail: NATTRACE_RULE_*; rule */
+#define NATTRACE_KIND_ICMP 14	     /* an ICMP error at a device that quotes a packet: packet, seq, as quoted; icmp */
 #define NATTRACE_KIND_MODULE 32	     /* not about a connection: a kernel module was loaded; name */
 
 /* nattrace_observation.stage: the way through the kernel */
@@ -69,6 +72,19 @@
 #define NATTRACE_CONNTRACK_INVALID 3   /* conntrack calls it INVALID; text holds its words */
 #define NATTRACE_CONNTRACK_UNTRACKED 4 /* a NOTRACK rule kept it from conntrack */
 
+#define NATTRACE_CONNTRACK_AGAIN 5     /* a SYN sent again: it belongs to the entry that its first one made */
+
+/* detail of NATTRACE_KIND_RULE */
+#define NATTRACE_RULE_MATCHED 0 /* all of the rule's matches held; reason: its verdict */
+#define NATTRACE_RULE_POLICY 1	/* no rule decided: the base chain's policy did; reason: the policy */
+
+/* nattrace_observation.reason of NATTRACE_KIND_RULE: NF_* and NFT_* verdicts, as the kernel has them */
+#define NATTRACE_VERDICT_DROP 0
+#define NATTRACE_VERDICT_ACCEPT 1
+#define NATTRACE_VERDICT_STOLEN 2
+#define NATTRACE_VERDICT_QUEUE 3
+#define NATTRACE_VERDICT_CONTINUE 0xffffffff
+
 /* detail of NATTRACE_KIND_NAT_SETUP and _NAT_PACKET: enum nf_nat_manip_type */
 #define NATTRACE_MANIP_SOURCE 0
 #define NATTRACE_MANIP_DESTINATION 1
@@ -81,7 +97,7 @@
 /* nattrace_observation.ct_info where there is no entry: see enum ip_conntrack_info */
 #define NATTRACE_CTINFO_UNTRACKED 7
 
-/* nattrace_observation.hook: the kernel function or tracepoint, in the order of a packet's way */
+/* nattrace_observation.hook: the kernel function or tracepoint. Recordings have these numbers: never reused. */
 #define NATTRACE_HOOK_NETIF_RECEIVE_SKB 1
 #define NATTRACE_HOOK_NF_CONNTRACK_IN 2
 #define NATTRACE_HOOK_NF_CONNTRACK_TCP_PACKET 3
@@ -108,7 +124,9 @@
 #define NATTRACE_HOOK_NET_DEV_START_XMIT 24
 #define NATTRACE_HOOK_KFREE_SKB 25
 #define NATTRACE_HOOK_MODULE_LOAD 26
-#define NATTRACE_HOOK_COUNT 27
+#define NATTRACE_HOOK_NFT_TRACE_PACKET 27
+#define NATTRACE_HOOK_TCP_CHECK_REQ 28
+#define NATTRACE_HOOK_COUNT 29
 
 /* Index into the map `lost`: what was lost in the kernel, per CPU, since the start */
 #define NATTRACE_LOST_RING_FULL 0   /* no room in the ring buffer */
@@ -135,6 +153,28 @@ struct nattrace_bound {
 	__u16 port;
 	__u16 family;	  /* AF_INET or AF_INET6, as the socket was made */
 	__u32 ifindex;	  /* SO_BINDTODEVICE, 0 without */
+	/* Its queues at that moment; all zero in recordings of versions that did not look. */
+	__u32 accept_queue; /* connections waiting for accept(2) (sk_ack_backlog) */
+	__u32 queue_limit;  /* what listen(2) set, for each queue (sk_max_ack_backlog) */
+	__u32 syn_queue;    /* handshakes half done (icsk_accept_queue.qlen) */
+	__u32 queues_known; /* 1: the three above were read */
+};
+
+/* The rule, or the base chain whose policy decided (then handle is 0). */
+struct nattrace_rule {
+	__u32 handle_low; /* two halves: the structure stands at a multiple of four */
+	__u32 handle_high;
+	char table[NATTRACE_RULE_NAME_LENGTH];
+	char chain[NATTRACE_RULE_NAME_LENGTH]; /* empty: not known */
+};
+
+/* An ICMP error (RFC 792, RFC 4443). */
+struct nattrace_icmp {
+	__u8 source[16];      /* who says so; as in tuples */
+	__u8 destination[16]; /* to whom */
+	__u8 type;
+	__u8 code;
+	__u8 padding[2];
 };
 
 struct nattrace_observation {
@@ -173,12 +213,15 @@ struct nattrace_observation {
 			struct nattrace_tuple ct_reply;	   /* as the answer will look, if ct */
 		};
 		struct nattrace_bound bound;	    /* NATTRACE_KIND_LISTENER */
+		struct nattrace_rule rule;	    /* NATTRACE_KIND_RULE */
+		struct nattrace_icmp icmp;	    /* NATTRACE_KIND_ICMP */
 		char text[NATTRACE_TEXT_LENGTH];    /* NATTRACE_CONNTRACK_INVALID */
 	};
 	char name[NATTRACE_NAME_LENGTH]; /* device, process (if pid) or module, NUL-padded */
 
 	__u8 has_reason; /* reason holds a value: older kernels have none to give */
-	__u8 padding[3];
+	__u8 rule_family; /* NATTRACE_KIND_RULE: of the table, NFPROTO_* of linux/netfilter.h */
+	__u8 padding[2];
 };
 
 /* Closed interval, host order. */

@@ -7,10 +7,16 @@ public struct ProcessIdentity: Hashable, Sendable, Codable {
     public var pid: Int32
     /// Name of the thread group (`/proc/PID/comm`).
     public var name: String?
+    /// The systemd unit whose control group it is in, as `nginx.service`; nil: none, or in a container.
+    public var unit: String?
+    /// The first 12 digits of the container's id, as `docker ps` shows it; nil: in none.
+    public var container: String?
 
-    public init(pid: Int32, name: String?) {
+    public init(pid: Int32, name: String?, unit: String? = nil, container: String? = nil) {
         self.pid = pid
         self.name = name
+        self.unit = unit
+        self.container = container
     }
 }
 
@@ -30,6 +36,19 @@ public struct Listener: Hashable, Sendable, Codable {
     public var inode: UInt64
     /// One of the processes that hold it: the one with the lowest pid. nil: not found.
     public var process: ProcessIdentity?
+    /// The namespace that it is in, where another one than the verdict's was asked for.
+    public var elsewhere: Namespace?
+
+    /// A network namespace: its inode number, and what people call it.
+    public struct Namespace: Hashable, Sendable, Codable {
+        public var inode: UInt32
+        public var name: String?
+
+        public init(inode: UInt32, name: String?) {
+            self.inode = inode
+            self.name = name
+        }
+    }
 
     public struct Interface: Hashable, Sendable, Codable {
         public var index: UInt32
@@ -43,7 +62,7 @@ public struct Listener: Hashable, Sendable, Codable {
 
     public init(
         address: IPAddress, port: UInt16, isIPv6Only: Bool?, interface: Interface?, acceptQueue: UInt32,
-        acceptQueueLimit: UInt32, inode: UInt64, process: ProcessIdentity?
+        acceptQueueLimit: UInt32, inode: UInt64, process: ProcessIdentity?, elsewhere: Namespace? = nil
     ) {
         self.address = address
         self.port = port
@@ -53,6 +72,7 @@ public struct Listener: Hashable, Sendable, Codable {
         self.acceptQueueLimit = acceptQueueLimit
         self.inode = inode
         self.process = process
+        self.elsewhere = elsewhere
     }
 
     public var endpoint: Endpoint { Endpoint(address: address, port: port) }
@@ -62,6 +82,9 @@ public struct Listener: Hashable, Sendable, Codable {
 public enum Question: Hashable, Sendable, Codable {
     /// Every socket that listens on this TCP port, on any address, in this namespace (inode).
     case listeners(port: UInt16, netns: UInt32)
+    /// Every socket that listens on this TCP port in any other namespace of this machine than this
+    /// one; `Listener.elsewhere` says in which.
+    case listenersElsewhere(port: UInt16, netns: UInt32)
     /// The kernel function that holds this code address.
     case symbol(address: UInt64)
     /// The running kernel's name of a drop reason (`enum skb_drop_reason` and subsystems).
@@ -70,11 +93,28 @@ public enum Question: Hashable, Sendable, Codable {
     case resetReason(UInt32)
     /// What people call a namespace: its name under /run/netns or a container id.
     case netnsName(inode: UInt32)
+    /// The value of a sysctl in this namespace; its name as a path, `net/ipv4/ip_forward`.
+    case sysctl(name: String, netns: UInt32)
+    /// What the routing tables of this namespace say.
+    case route(RouteQuery)
+    /// The neighbour (ARP or ND) entry of an address at a device.
+    case neighbour(address: IPAddress, interface: String, netns: UInt32)
+    /// The entry that has this tuple in one of its directions.
+    case conntrackEntry(ConntrackQuery)
+    /// A rule as it stands in the ruleset of this namespace, by what the kernel knows of it.
+    case rule(family: RuleFamily, table: String, handle: UInt64, netns: UInt32)
+    /// Which rules could have done something to a packet.
+    case rules(RuleSearch)
 }
 
 public enum Answer: Hashable, Sendable, Codable {
     case listeners([Listener])
     case name(String)
+    case route(Route)
+    case neighbour(Neighbour)
+    case conntrackEntry(TrackedFlow)
+    case rule(Rule)
+    case rules(RuleCandidates)
     /// The machine has no such thing: no symbol there, a namespace without a name.
     case nothing
     /// It could not be asked; the text says why. Verdicts that need it stay more general.
@@ -103,8 +143,38 @@ extension Facts {
         return all
     }
 
+    /// In other namespaces than this one; nil: could not be asked.
+    func listenersElsewhere(port: UInt16, netns: UInt32) -> [Listener]? {
+        guard case .listeners(let all) = answer(.listenersElsewhere(port: port, netns: netns)) else { return nil }
+        return all
+    }
+
     func name(_ question: Question) -> String? {
         guard case .name(let name) = answer(question) else { return nil }
         return name
+    }
+
+    /// A sysctl's value; nil: there is none of this name, or it could not be asked.
+    func sysctl(_ name: String, netns: UInt32) -> String? { self.name(.sysctl(name: name, netns: netns)) }
+
+    func route(_ query: RouteQuery) -> Route? {
+        guard case .route(let route) = answer(.route(query)) else { return nil }
+        return route
+    }
+
+    func neighbour(_ address: IPAddress, interface: String, netns: UInt32) -> Neighbour? {
+        guard case .neighbour(let neighbour) = answer(.neighbour(address: address, interface: interface, netns: netns))
+        else { return nil }
+        return neighbour
+    }
+
+    func conntrackEntry(_ query: ConntrackQuery) -> TrackedFlow? {
+        guard case .conntrackEntry(let entry) = answer(.conntrackEntry(query)) else { return nil }
+        return entry
+    }
+
+    func rules(_ search: RuleSearch) -> RuleCandidates? {
+        guard case .rules(let found) = answer(.rules(search)) else { return nil }
+        return found
     }
 }

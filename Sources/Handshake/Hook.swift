@@ -31,6 +31,8 @@ public enum Hook: UInt16, Sendable, CaseIterable {
     case netDevStartXmit
     case kfreeSkb
     case moduleLoad
+    case nftTracePacket
+    case tcpCheckReq
 
     /// The kernel's name: a function's symbol, or `system:event` of a tracepoint.
     public var name: String {
@@ -61,6 +63,8 @@ public enum Hook: UInt16, Sendable, CaseIterable {
         case .netDevStartXmit: "net:net_dev_start_xmit"
         case .kfreeSkb: "skb:kfree_skb"
         case .moduleLoad: "module:module_load"
+        case .nftTracePacket: "__nft_trace_packet"
+        case .tcpCheckReq: "tcp_check_req"
         }
     }
 }
@@ -83,7 +87,7 @@ public enum Backend: UInt8, Sendable, CaseIterable {
 }
 
 /// The way of a packet through the kernel, in its order.
-public enum Stage: UInt8, Sendable, CaseIterable, Comparable {
+public enum Stage: UInt8, Sendable, CaseIterable, Comparable, Codable {
     case ingress = 1
     case prerouting
     case routing

@@ -17,11 +17,13 @@ public enum Kind: UInt8, Sendable {
     case transmit
     case retransmit
     case socketState
+    case rule
+    case icmp
     case module = 32
 }
 
 /// TCP flags as on the wire (RFC 9293, 3.1).
-public struct TCPFlags: OptionSet, Hashable, Sendable {
+public struct TCPFlags: OptionSet, Hashable, Sendable, Codable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     public static let fin = TCPFlags(rawValue: 1)
@@ -136,6 +138,8 @@ public enum ConntrackDecision: UInt8, Sendable {
     case match
     case invalid
     case untracked
+    /// A SYN sent again, and the entry that its first one made.
+    case again
 }
 
 public enum Manipulation: UInt8, Sendable {
@@ -172,6 +176,72 @@ public struct BoundListener: Hashable, Sendable {
     public var address: IPAddress
     public var port: UInt16
     public var interfaceIndex: UInt32
+    /// How full its queues were then; nil: not known.
+    public var queues: ListenerQueues?
+}
+
+/// The two queues of a listener, which share one limit (`sk_max_ack_backlog`).
+public struct ListenerQueues: Hashable, Sendable {
+    /// Connections waiting for accept(2), half-open handshakes, and the limit of listen(2) for each.
+    public var accept: UInt32
+    public var syn: UInt32
+    public var limit: UInt32
+
+    /// As `sk_acceptq_is_full` has it: one more than the limit may wait.
+    public var isAcceptQueueFull: Bool { accept > limit }
+}
+
+/// An nftables rule, or the policy of a base chain, that decided on a packet, as the kernel told.
+public struct RuleSighting: Hashable, Sendable {
+    public var family: RuleFamily
+    public var table: String
+    /// nil: not known.
+    public var chain: String?
+    /// 0: a policy has none.
+    public var handle: UInt64
+    public var isPolicy: Bool
+    public var verdict: RuleVerdict
+}
+
+/// What a rule says of a packet: NF_* of linux/netfilter.h, NFT_* of nf_tables.h.
+public enum RuleVerdict: Hashable, Sendable {
+    case drop, accept, stolen, queue
+    /// All its matches held, and the next rule is asked.
+    case proceed
+    /// A jump, a return, or what a later kernel knows.
+    case other
+
+    public var name: String {
+        switch self {
+        case .drop: "drop"
+        case .accept: "accept"
+        case .stolen: "stolen"
+        case .queue: "queue"
+        case .proceed: "continue"
+        case .other: "other"
+        }
+    }
+
+    init(_ raw: UInt32) {
+        switch raw & 0xff {
+        case _ where raw == UInt32(NATTRACE_VERDICT_CONTINUE): self = .proceed
+        case _ where raw > 0x7fff_ffff: self = .other
+        case UInt32(NATTRACE_VERDICT_DROP): self = .drop
+        case UInt32(NATTRACE_VERDICT_ACCEPT): self = .accept
+        case UInt32(NATTRACE_VERDICT_STOLEN): self = .stolen
+        case UInt32(NATTRACE_VERDICT_QUEUE): self = .queue
+        default: self = .other
+        }
+    }
+}
+
+/// An ICMP error that quotes a packet of the handshake.
+public struct ICMPError: Hashable, Sendable {
+    /// Who says so, and to whom.
+    public var source: IPAddress
+    public var destination: IPAddress
+    public var type: UInt8
+    public var code: UInt8
 }
 
 /// What is particular to one kind of observation.
@@ -184,6 +254,10 @@ public enum ObservationDetail: Hashable, Sendable {
     case listener(BoundListener?)
     case reset(ResetMaker)
     case socketState(from: SocketState, to: SocketState)
+    /// Why conntrack calls a packet INVALID, in its own words, if it has any.
+    case invalid(String)
+    case rule(RuleSighting)
+    case icmp(ICMPError)
 }
 
 public struct Observation: Sendable {
@@ -245,7 +319,7 @@ public struct Observation: Sendable {
                     tuple: Tuple(raw.packet, family: family), flags: TCPFlags(rawValue: raw.tcp_flags), seq: raw.seq,
                     ack: raw.ack, payload: raw.payload)
             }
-            if raw.ct != 0, kind != .listener {
+            if raw.ct != 0, kind != .listener, kind != .rule, kind != .icmp {
                 // enum ip_conntrack_info: 0 ESTABLISHED, 1 RELATED, 2 NEW, +3 in the reply direction.
                 conntrack = ConntrackEntry(
                     identity: raw.ct, original: Tuple(raw.ct_original, family: family),
@@ -258,7 +332,7 @@ public struct Observation: Sendable {
         switch kind {
         case .conntrack:
             guard let decision = ConntrackDecision(rawValue: raw.detail) else { return nil }
-            detail = .conntrack(decision)
+            detail = decision == .invalid ? .invalid(FixedName.string(of: raw.text)) : .conntrack(decision)
             if decision == .invalid { conntrack = nil }
         case .natSetup:
             guard let manipulation = Manipulation(rawValue: raw.detail), let family else { return nil }
@@ -277,7 +351,11 @@ public struct Observation: Sendable {
                     ? nil
                     : BoundListener(
                         address: IPAddress(family: bound.family == 10 ? .v6 : .v4, bytes: bound.address),
-                        port: bound.port, interfaceIndex: bound.ifindex))
+                        port: bound.port, interfaceIndex: bound.ifindex,
+                        queues: bound.queues_known == 0
+                            ? nil
+                            : ListenerQueues(
+                                accept: bound.accept_queue, syn: bound.syn_queue, limit: bound.queue_limit)))
         case .reset:
             guard let maker = ResetMaker(rawValue: raw.detail) else { return nil }
             detail = .reset(maker)
@@ -285,6 +363,21 @@ public struct Observation: Sendable {
             guard let old = SocketState(rawValue: raw.detail >> 4), let new = SocketState(rawValue: raw.detail & 15)
             else { return nil }
             detail = .socketState(from: old, to: new)
+        case .rule:
+            guard let ruleFamily = RuleFamily(rawValue: raw.rule_family) else { return nil }
+            let chain = FixedName.string(of: raw.rule.chain)
+            detail = .rule(
+                RuleSighting(
+                    family: ruleFamily, table: FixedName.string(of: raw.rule.table),
+                    chain: chain.isEmpty ? nil : chain, handle: UInt64(raw.rule.handle_high) << 32 | UInt64(raw.rule.handle_low),
+                    isPolicy: raw.detail == UInt8(NATTRACE_RULE_POLICY), verdict: RuleVerdict(raw.reason)))
+        case .icmp:
+            guard let family else { return nil }
+            detail = .icmp(
+                ICMPError(
+                    source: IPAddress(family: family, bytes: raw.icmp.source),
+                    destination: IPAddress(family: family, bytes: raw.icmp.destination), type: raw.icmp.type,
+                    code: raw.icmp.code))
         default:
             detail = .none
         }
@@ -308,6 +401,13 @@ public struct FixedName: Hashable, Sendable {
     /// Invalid UTF-8 is replaced. Fifteen bytes fit a Swift string without allocation.
     public var string: String {
         withUnsafeBytes(of: words) { raw in
+            String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    /// The text of a C array of characters, up to its NUL or its end.
+    static func string<Characters: BitwiseCopyable>(of characters: Characters) -> String {
+        withUnsafeBytes(of: characters) { raw in
             String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
         }
     }

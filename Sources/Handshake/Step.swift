@@ -23,6 +23,8 @@ public enum Action: String, Sendable, CaseIterable {
     case transmit
     case retransmit
     case established
+    /// An ICMP error that quotes a packet of the handshake.
+    case icmp
 }
 
 /// A netfilter rule that acted on a connection.
@@ -51,6 +53,8 @@ public enum StepDetail: Hashable, Sendable {
     case listener(BoundListener?)
     case reset(ResetMaker)
     case socketState(from: SocketState, to: SocketState)
+    case rule(RuleSighting)
+    case icmp(ICMPError)
 }
 
 public struct Step: Sendable {
@@ -72,7 +76,8 @@ public struct Step: Sendable {
     public var cpu: UInt16
     public var packet: Packet?
     public var conntrack: ConntrackEntry?
-    /// The kernel's name of the drop or reset reason, without the enum's prefix.
+    /// The kernel's name of the drop or reset reason, without the enum's prefix; of an INVALID packet,
+    /// conntrack's words.
     public var reason: String?
     public var rule: Rule?
     public var process: ProcessIdentity?

@@ -40,6 +40,7 @@ struct StepWriter {
         case .socketState: socketState()
         case .reset: reset()
         case .drop: drop()
+        case .rule, .icmp: break
         case .module: break
         }
     }

@@ -13,17 +13,19 @@ extension StepWriter {
     }
 
     func conntrack() {
+        if case .invalid(let words) = o.detail {
+            if role == .syn { connection.attempt.conntrackInvalid = true }
+            _ = add(.conntrackInvalid, reason: words.isEmpty ? nil : words)
+            return
+        }
         guard case .conntrack(let decision) = o.detail else { return }
         switch decision {
-        case .asked: return  // a question; the answer has a step of its own
-        case .new, .match:
+        case .asked, .invalid: return  // a question; the answer has a step of its own
+        case .new, .match, .again:
             if isBeyondHandshake { return }
             if let entry = o.conntrack { connection.trail.trackedEntries.insert(entry.identity) }
             let sighting = add(decision == .new ? .conntrackNew : .conntrackMatch)
             if role == .syn { noteSyn(sighting) }
-        case .invalid:
-            if role == .syn { connection.attempt.conntrackInvalid = true }
-            _ = add(.conntrackInvalid)
         case .untracked:
             if role == .syn { connection.attempt.untracked = true }
             _ = add(.conntrackUntracked)

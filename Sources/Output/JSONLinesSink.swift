@@ -334,6 +334,22 @@ public final class JSONLinesSink: Sink {
             output.put(found == nil ? "false" : "true")
             if let found { output.jsonEndpoint(Endpoint(address: found.address, port: found.port)) }
             output.close()
+        case .rule(let rule):
+            output.put(",\"rule\":{\"verdict\":")
+            output.jsonName(rule.verdict.name)
+            output.put(",\"policy\":")
+            output.put(rule.isPolicy ? "true" : "false")
+            output.close()
+        case .icmp(let error):
+            output.put(",\"icmp\":{\"source\":\"")
+            output.put(error.source)
+            output.put("\",\"destination\":\"")
+            output.put(error.destination)
+            output.put("\",\"type\":")
+            output.put(error.type)
+            output.put(",\"code\":")
+            output.put(error.code)
+            output.close()
         case .none, .reset, .socketState:
             break
         }

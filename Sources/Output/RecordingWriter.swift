@@ -154,9 +154,9 @@ public final class RecordingFacts: Facts {
     public func answer(_ question: Question) -> Answer {
         let answer = facts.answer(question)
         switch question {
-        case .listeners:
+        case .listeners, .listenersElsewhere, .sysctl, .route, .neighbour, .conntrackEntry, .rules:
             writer.fact(question, answer)
-        case .symbol, .dropReason, .resetReason, .netnsName:
+        case .symbol, .dropReason, .resetReason, .netnsName, .rule:
             if written[question] != answer {
                 if written.count >= Self.maximumRemembered { written.removeAll() }
                 written[question] = answer

@@ -76,6 +76,7 @@ struct StepWords {
         case .retransmit:
             what = (role ?? "packet") + (direction ?? "") + " sent again"
             tone = .warning
+        case .icmp: what = "ICMP error"
         case .established:
             // A client's socket comes from SYN_SENT, a server's from SYN_RECV.
             if case .socketState(let from, _) = step.detail {
