@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Packets at the edges: coming in by a device, leaving by one, and freed as dropped. */
-#include "packet.h"
+#include "icmp.h"
 
 /*
  * These two see every packet of the machine, so they read the headers' place by
@@ -13,8 +13,11 @@ int BPF_PROG(trace_netif_receive_skb, struct sk_buff *skb)
 	unsigned char *data = skb->data;
 
 	/* Fired before skb_reset_network_header(): here the network header is where data is. */
-	if (!read_headers(&h, data, skb->tail - (data - skb->head)))
+	if (!read_headers(&h, data, skb->tail - (data - skb->head))) {
+		if (h.icmp)
+			observe_icmp(&h, skb, data, skb->tail - (data - skb->head), NATTRACE_HOOK_NETIF_RECEIVE_SKB);
 		return 0;
+	}
 
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_PACKET,
@@ -31,8 +34,12 @@ int BPF_PROG(trace_net_dev_start_xmit, struct sk_buff *skb)
 	struct headers h;
 	__u16 network = skb->network_header;
 
-	if (!read_headers(&h, skb->head + network, skb->tail - network))
+	if (!read_headers(&h, skb->head + network, skb->tail - network)) {
+		if (h.icmp)
+			observe_icmp(&h, skb, skb->head + network, skb->tail - network,
+				     NATTRACE_HOOK_NET_DEV_START_XMIT);
 		return 0;
+	}
 
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_PACKET,

@@ -121,7 +121,7 @@ static __always_inline __u32 filter_holds(const struct nattrace_observation *o)
 		else
 			held |= filter_view(o->family, p->source, p->destination, p->source_port, p->destination_port);
 	}
-	if (o->ct && o->kind != NATTRACE_KIND_LISTENER) {
+	if (o->ct && o->kind != NATTRACE_KIND_LISTENER) { /* with a rule or an ICMP error, ct is 0 */
 		held |= filter_view(o->family, d->source, d->destination, d->source_port, d->destination_port);
 		held |= filter_view(o->family, t->destination, t->source, t->destination_port, t->source_port);
 	}

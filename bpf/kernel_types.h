@@ -87,6 +87,20 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct request_sock_queue {
+	atomic_t qlen;
+};
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
 };
 
 struct tcp_sock {
@@ -173,7 +187,57 @@ struct nf_conn {
 
 struct nf_hook_state {
 	__u8 hook;
+	__u8 pf;
 	struct net *net;
+};
+
+/* In the BTF of module nf_tables. */
+struct nft_table {
+	__u16 family : 6;
+	char *name;
+};
+
+struct nft_chain {
+	struct nft_table *table;
+	char *name;
+};
+
+struct nft_chain_type {
+	int type; /* enum nft_chain_types */
+};
+
+struct nft_base_chain {
+	const struct nft_chain_type *type;
+	__u8 policy;
+	struct nft_chain chain;
+};
+
+struct nft_rule_dp {
+	__u64 is_last : 1, dlen : 12, handle : 42;
+};
+
+struct nft_rule_dp_last {
+	const struct nft_chain *chain;
+};
+
+struct nft_verdict {
+	__u32 code;
+};
+
+struct nft_pktinfo {
+	struct sk_buff *skb;
+	const struct nf_hook_state *state;
+};
+
+struct nft_traceinfo {
+	const struct nft_base_chain *basechain;
+};
+
+/* The same to 6.3, when what it traces was still told by it. */
+struct nft_traceinfo___holding {
+	const struct nft_pktinfo *pkt;
+	const struct nft_rule_dp *rule;
+	const struct nft_verdict *verdict;
 };
 
 struct module {
@@ -201,7 +265,9 @@ struct nf_nat_range2 {
 #define AF_INET6 10
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
+#define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
+#define IPPROTO_ICMPV6 58
 #define RTN_LOCAL 2
 #define RTCF_LOCAL 0x80000000u
 #define RTF_LOCAL 0x80000000u
@@ -212,12 +278,25 @@ struct nf_nat_range2 {
 #define IPS_CONFIRMED (1 << 3)
 #define IPS_TEMPLATE (1 << 11)
 #define IP_CT_NEW 2
+#define TCP_CONNTRACK_SYN_SENT 1
+#define TCP_CONNTRACK_SYN_RECV 2
+#define NFPROTO_NETDEV 5
+#define NF_NETDEV_INGRESS 0
+#define NF_ACCEPT 1
+#define NFT_CONTINUE 0xffffffffu
+#define NFT_JUMP 0xfffffffdu /* -3, NFT_GOTO -4, NFT_RETURN -5: none of them decides */
+#define NFT_GOTO 0xfffffffcu
+#define NFT_RETURN 0xfffffffbu
+#define NFT_CHAIN_T_NAT 2
+#define NFT_TRACETYPE_POLICY 1
+#define NFT_TRACETYPE_RULE 3
 #define NF_NAT_RANGE_MAP_IPS 1
 #define NF_NAT_MANIP_SRC 0
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
+#define TCP_LISTEN 10
 
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_SYN 0x02

@@ -12,6 +12,7 @@
 
 #include "device.h"
 #include "netfilter.h"
+#include "rules.h"
 #include "socket.h"
 #include "reset.h"
 

@@ -27,6 +27,19 @@ int BPF_KPROBE(probe_nf_conntrack_in, struct sk_buff *skb, struct nf_hook_state 
 	return observe_packet(&o);
 }
 
+/*
+ * Whether a SYN is the one that the entry was made for, sent again: nothing came after it in its
+ * direction, so the entry's end of the sequence space is still this SYN's.
+ */
+static __always_inline bool is_sent_again(const struct nattrace_observation *o, const struct nf_conn *ct)
+{
+	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
+		return false;
+	if (o->ct_state != TCP_CONNTRACK_SYN_SENT && o->ct_state != TCP_CONNTRACK_SYN_RECV)
+		return false;
+	return BPF_CORE_READ(ct, proto.tcp.seen[0].td_end) == o->seq + o->payload + 1;
+}
+
 /* nf_conntrack_tcp_packet(ct, skb, dataoff, ctinfo, state): skb->_nfct is set, nothing is decided by state yet. */
 SEC("kprobe")
 int BPF_KPROBE(probe_nf_conntrack_tcp_packet, struct nf_conn *ct, struct sk_buff *skb, unsigned int dataoff,
@@ -40,7 +53,9 @@ int BPF_KPROBE(probe_nf_conntrack_tcp_packet, struct nf_conn *ct, struct sk_buff
 
 	if (!read_packet(&o, skb))
 		return 0;
-	o.detail = o.ct_status & IPS_CONFIRMED ? NATTRACE_CONNTRACK_MATCH : NATTRACE_CONNTRACK_NEW;
+	o.detail = !(o.ct_status & IPS_CONFIRMED) ? NATTRACE_CONNTRACK_NEW
+		   : is_sent_again(&o, ct)	  ? NATTRACE_CONNTRACK_AGAIN
+						  : NATTRACE_CONNTRACK_MATCH;
 	o.stage = stage_of_hook(BPF_CORE_READ(state, hook));
 	o.netns = BPF_CORE_READ(state, net, ns.inum);
 	return observe_packet(&o);

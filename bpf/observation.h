@@ -279,6 +279,12 @@ struct nattrace_configuration {
 	__u8 ct_log_invalid_text;	     /* position of fmt in nf_ct_l4proto_log_invalid */
 	__u8 log_invalid_text;		     /* position of fmt in nf_l4proto_log_invalid */
 	__u8 make_synack_req;		     /* position of req in tcp_make_synack */
+	__u8 nft_trace_info;		     /* positions in __nft_trace_packet: of info, */
+	__u8 nft_trace_type;		     /* of type, */
+	__u8 nft_trace_chain;		     /* of chain (to 6.3), */
+	__u8 nft_trace_packet;		     /* and of pkt, verdict and rule, which info holds to 6.3 */
+	__u8 nft_trace_verdict;
+	__u8 nft_trace_rule;
 };
 
 _Static_assert(sizeof(struct nattrace_tuple) == 36, "recordings rely on it");

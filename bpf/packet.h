@@ -70,6 +70,7 @@ struct headers {
 	struct tcp_header tcp;
 	__u32 payload; /* TCP payload in bytes */
 	__u8 family;   /* 4 or 6 */
+	__u8 icmp;     /* offset of an ICMP header that may be an error's; else 0 */
 };
 
 /*
@@ -81,16 +82,24 @@ static __always_inline bool read_headers(struct headers *h, const unsigned char 
 	__u32 offset, length;
 	__u8 version;
 
+	h->icmp = 0;
 	if (linear < sizeof(h->ip) || linear > 65535 || bpf_probe_read_kernel(&h->ip, sizeof(h->ip), network))
 		return false;
 	version = h->ip.v4.version_ihl >> 4;
 	if (version == 4) {
-		if (h->ip.v4.protocol != IPPROTO_TCP || h->ip.v4.fragment & bpf_htons(0x1fff))
-			return false;
 		offset = (h->ip.v4.version_ihl & 15) * 4;
+		if (h->ip.v4.protocol != IPPROTO_TCP || h->ip.v4.fragment & bpf_htons(0x1fff)) {
+			if (h->ip.v4.protocol == IPPROTO_ICMP)
+				h->icmp = offset;
+			return false;
+		}
 		length = bpf_ntohs(h->ip.v4.total_length);
 	} else if (version == 6) {
 		offset = 40;
+		if (h->ip.v6.next_header == IPPROTO_ICMPV6) {
+			h->icmp = offset;
+			return false;
+		}
 		if (h->ip.v6.next_header != IPPROTO_TCP)
 			offset = skip_ipv6_extensions(network, h->ip.v6.next_header);
 		length = bpf_ntohs(h->ip.v6.payload_length) + 40;

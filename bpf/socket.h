@@ -62,6 +62,38 @@ static __always_inline int lookup_begins(struct sk_buff *skb, __u16 hook)
 	return 0;
 }
 
+/* Where a socket is bound, and how full its queues are. */
+static __always_inline void read_listener(struct nattrace_observation *o, const struct sock *sk)
+{
+	const struct inet_connection_sock *icsk = (const struct inet_connection_sock *)sk;
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	o->bound.family = family;
+	o->bound.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	o->bound.ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
+	if (family == AF_INET)
+		*(__u32 *)o->bound.address = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+	else
+		BPF_CORE_READ_INTO((__u8(*)[16])o->bound.address, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_LISTEN)
+		return;
+	o->bound.accept_queue = BPF_CORE_READ(sk, sk_ack_backlog);
+	o->bound.queue_limit = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	o->bound.syn_queue = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+	o->bound.queues_known = 1;
+}
+
+/* The packet stays, its conntrack entry makes room for the socket. */
+static __always_inline void note_listener(struct nattrace_observation *o, const struct sock *sk)
+{
+	o->ct = 0;
+	o->sock = (__u64)sk;
+	__builtin_memset(&o->ct_original, 0, sizeof(o->ct_original));
+	__builtin_memset(&o->ct_reply, 0, sizeof(o->ct_reply));
+	if (sk)
+		read_listener(o, sk);
+}
+
 static __always_inline int lookup_returns(struct sock *sk)
 {
 	struct nattrace_observation o;
@@ -72,22 +104,7 @@ static __always_inline int lookup_returns(struct sock *sk)
 		return 0;
 	l->valid = 0;
 	o = l->observation;
-	o.ct = 0;
-	o.sock = (__u64)sk;
-	__builtin_memset(&o.ct_original, 0, sizeof(o.ct_original));
-	__builtin_memset(&o.ct_reply, 0, sizeof(o.ct_reply));
-	if (sk) {
-		__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-		o.bound.family = family;
-		o.bound.port = BPF_CORE_READ(sk, __sk_common.skc_num);
-		o.bound.ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
-		if (family == AF_INET)
-			*(__u32 *)o.bound.address = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-		else
-			BPF_CORE_READ_INTO((__u8(*)[16])o.bound.address, sk,
-					   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
-	}
+	note_listener(&o, sk);
 	return observe_packet(&o);
 }
 
@@ -115,6 +132,26 @@ SEC("kretprobe")
 int BPF_KRETPROBE(return_inet6_lookup_listener, struct sock *found)
 {
 	return lookup_returns(found);
+}
+
+/*
+ * tcp_check_req(sk, skb, req, ...): a packet for a half-open handshake. Where it is the ACK that ends
+ * it, the connection still has to find room in the listener's accept queue.
+ */
+SEC("kprobe")
+int BPF_KPROBE(probe_tcp_check_req, struct sock *sk, struct sk_buff *skb)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_LISTENER,
+		.hook = NATTRACE_HOOK_TCP_CHECK_REQ,
+		.backend = NATTRACE_BACKEND_KPROBE,
+		.stage = NATTRACE_STAGE_SOCKET,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	note_listener(&o, sk);
+	return observe_packet(&o);
 }
 
 /* The flow that a socket or request stands for, local end first. IPv4 in a dual-stack socket counts as IPv4. */

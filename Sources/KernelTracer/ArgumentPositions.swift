@@ -20,6 +20,16 @@ extension nattrace_configuration {
         listener_skb = types.prototype(ofFunction: "__inet_lookup_listener")?.position(ofPointerTo: "sk_buff") ?? 0
         listener6_skb =
             types.prototype(ofFunction: "inet6_lookup_listener", module: "ipv6")?.position(ofPointerTo: "sk_buff") ?? 0
+        // __nft_trace_packet is (info, chain, type) to 6.3, then (pkt, verdict, rule, info, type). Without the
+        // module's BTF the rest of what is read could not be found either.
+        if let trace = types.prototype(ofFunction: "__nft_trace_packet", module: "nf_tables") {
+            nft_trace_info = trace.position(ofPointerTo: "nft_traceinfo")
+            nft_trace_type = trace.position(ofEnum: "nft_trace_types")
+            nft_trace_chain = trace.position(ofPointerTo: "nft_chain")
+            nft_trace_packet = trace.position(ofPointerTo: "nft_pktinfo")
+            nft_trace_verdict = trace.position(ofPointerTo: "nft_verdict")
+            nft_trace_rule = trace.position(ofPointerTo: "nft_rule_dp")
+        }
         make_synack_req = types.prototype(ofFunction: "tcp_make_synack")?.position(ofPointerTo: "request_sock") ?? 0
 
         // Where there is no BTF of modules (5.10, or CONFIG_DEBUG_INFO_BTF_MODULES is off):

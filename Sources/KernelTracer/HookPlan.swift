@@ -89,6 +89,10 @@ struct HookPlan: Sendable {
             .nfNatManipPkt, .kprobe("nf_nat_manip_pkt", "probe_nf_nat_manip_pkt"), module: "nf_nat",
             loss: "the rewriting of a packet is concluded from how it looks before and after"),
         HookPlan(
+            .nftTracePacket, .kprobe("__nft_trace_packet", "probe_nft_trace_packet"), module: "nf_tables",
+            needsModuleTypes: true,
+            loss: "which rule decided is concluded from the ruleset, where only one can have"),
+        HookPlan(
             .tcpV4Rcv, .kprobe("tcp_v4_rcv", "probe_tcp_v4_rcv"),
             loss: "that an IPv4 packet reached TCP is concluded from what TCP does with it"),
         HookPlan(
@@ -106,6 +110,9 @@ struct HookPlan: Sendable {
         HookPlan(
             .reqskQueueHashAdd, .kprobe("inet_csk_reqsk_queue_hash_add", "probe_inet_csk_reqsk_queue_hash_add"),
             loss: "that a SYN was queued is concluded from the SYN-ACK"),
+        HookPlan(
+            .tcpCheckReq, .kprobe("tcp_check_req", "probe_tcp_check_req"),
+            loss: "that a finished handshake finds no room in the accept queue is concluded from the queue's length"),
         HookPlan(
             .tcpMakeSynack, .kprobe("tcp_make_synack", "probe_tcp_make_synack"),
             loss: "a SYN-ACK is first seen when it leaves through a device"),

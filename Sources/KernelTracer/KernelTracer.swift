@@ -26,6 +26,8 @@ public final class KernelTracer {
     /// The first object, whose maps all later ones share. nil: closed.
     private var object: ProgramObject?
     private var attachments: [Hook: Attachment] = [:]
+    /// On while `__nft_trace_packet` is attached.
+    private var ruleTrace: RuleTraceSwitch?
     private var reader: RingReader?
     private let followed: Int32
     private let counters: LossCounters
@@ -168,6 +170,7 @@ public final class KernelTracer {
     public func close() {
         // What tells of new modules goes first, then all others.
         attachments[.moduleLoad] = nil
+        ruleTrace = nil
         attachments = [:]
         reader = nil
         object = nil
@@ -227,6 +230,7 @@ public final class KernelTracer {
             if case .function(let name) = way.target { module = survey.module(of: name, in: plan) }
             do throws(TracerError) {
                 attachments[plan.hook] = try Attachment(way, module: module, programs: programs, of: object)
+                if plan.hook == .nftTracePacket { try turnOnRuleTracing() }
                 return .attached(way.backend)
             } catch .system(_, let error) where error == ENOENT {
                 status = .unavailable("this kernel has no such function, or only inlined")
@@ -245,7 +249,18 @@ public final class KernelTracer {
         }
     }
 
+    /// Attached first, so that nothing is called for nothing.
+    private func turnOnRuleTracing() throws(TracerError) {
+        do throws(TracerError) {
+            ruleTrace = try RuleTraceSwitch()
+        } catch {
+            attachments[.nftTracePacket] = nil
+            throw error
+        }
+    }
+
     private func detach(_ hook: Hook, from module: String) {
+        if hook == .nftTracePacket { ruleTrace = nil }
         guard let attachment = attachments.removeValue(forKey: hook) else { return }
         attachment.detach()
         retiredSkips &+= LossCounters.skippedRuns(of: attachment.descriptors)

@@ -4,6 +4,8 @@
 #define CNATTRACE_SYSTEM_SHIMS_H
 
 #include <linux/inet_diag.h>	// HostFacts: listeners
+#include <linux/netfilter/nf_tables.h>	// KernelTracer: rule tracing
+#include <linux/netfilter/nfnetlink.h>	// KernelTracer: rule tracing
 #include <linux/netlink.h>	// HostFacts: sock_diag's transport
 #include <linux/rtnetlink.h>	// HostFacts: interfaces and addresses
 #include <linux/sched.h>	// HostFacts: CLONE_NEWNET
@@ -23,7 +25,8 @@ static inline unsigned short nattrace_terminal_columns(int descriptor)
 	return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-// HostFacts: sched.h hides it without _GNU_SOURCE, which Swift's importer does not define.
-int setns(int fd, int nstype);
+// sched.h hides them without _GNU_SOURCE, which Swift's importer does not define.
+int setns(int fd, int nstype);	// HostFacts, KernelTracer
+int unshare(int flags);		// KernelTracer: rule tracing
 
 #endif
