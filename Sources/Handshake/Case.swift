@@ -10,6 +10,12 @@ enum Ending {
     /// An RST came in from outside of what is observed.
     case resetFromElsewhere(Sighting)
     case dropped(Attempt.Drop)
+    /// The listener had no room: the packet that asked for it went no further, without a drop.
+    case overflow(Sighting)
+    /// The client's side answered a SYN-ACK with an RST.
+    case resetByClient(Sighting)
+    /// An ICMP error came in from outside of what is observed.
+    case icmp(Sighting, ICMPError)
     /// A SYN-ACK went out and nothing came back.
     case answeredOnly(Sighting)
     /// The SYN was passed on and nothing came back.
@@ -42,6 +48,9 @@ extension Ending {
         case .passedOn(let at): key(6, at)
         case .lost(let at): key(7, at)
         case .nothing: key(8, nil)
+        case .overflow(let at): key(9, at)
+        case .resetByClient(let at): key(10, at)
+        case .icmp(let at, _): key(11, at)
         }
     }
 
@@ -64,6 +73,9 @@ extension Connection {
             return rst.stage == .egress ? .resetFromHere(rst) : .resetFromElsewhere(rst)
         }
         if let drop = attempt.drop { return .dropped(drop) }
+        if let overflow = attempt.overflow { return .overflow(overflow) }
+        if let rst = attempt.clientRst { return .resetByClient(rst) }
+        if let icmp = attempt.icmp, icmp.sighting.stage == .ingress { return .icmp(icmp.sighting, icmp.error) }
         return nil
     }
 
@@ -103,7 +115,7 @@ final class Case {
     let isIncomplete: Bool
     /// When the verdict is given; CLOCK_MONOTONIC, nanoseconds.
     let time: UInt64
-    private let facts: any Facts
+    let facts: any Facts
 
     init(
         _ connection: Connection, ending: Ending, isFinal: Bool, isEvicted: Bool = false,
@@ -137,7 +149,12 @@ final class Case {
     /// the SYN was dropped by it.
     var rejection: Sighting? {
         if case .reset(let reset) = ending, reset.maker == .netfilter { return reset.sighting }
-        return synFreedBesideReset(for: "NETFILTER_DROP")?.sighting
+        if let drop = synFreedBesideReset(for: "NETFILTER_DROP") { return drop.sighting }
+        // An ICMP error that was made here while netfilter dropped the packet that it quotes.
+        guard case .dropped(let drop) = ending, netfilterDrop != nil, let icmp = connection.attempt.icmp,
+            icmp.sighting.netns == drop.sighting.netns, icmp.sighting.stage == .egress
+        else { return nil }
+        return drop.sighting
     }
 
     /// The SYN that was freed for this reason in the namespace that an RST left, its maker unseen.
@@ -150,7 +167,9 @@ final class Case {
 
     /// Where the client's SYN really went, in the namespace that ended it.
     var target: Endpoint {
-        unheardSyn?.packet.tuple.destination ?? connection.translated?.destination ?? connection.dialled.destination
+        if let reset = unheardSyn { return reset.packet.tuple.destination }
+        if case .dropped(let drop) = ending, drop.role == .syn { return drop.packet.tuple.destination }
+        return connection.translated?.destination ?? connection.dialled.destination
     }
 
     func step(_ sighting: Sighting) -> Step? {
@@ -162,10 +181,28 @@ final class Case {
     /// Sockets that listen on the target's port in the namespace that looked for one; nil: could
     /// not be asked.
     lazy var listeners: [Listener]? = {
-        guard let reset = unheardSyn, reset.sighting.netns != 0 else { return nil }
-        return facts.listeners(port: reset.packet.tuple.destination.port, netns: reset.sighting.netns)?
+        guard let place = listeningPlace, place.netns != 0 else { return nil }
+        return facts.listeners(port: target.port, netns: place.netns)?
             .sorted { ($0.address, $0.inode) < ($1.address, $1.inode) }
     }()
+
+    /// The same in all other namespaces of the machine.
+    lazy var listenersElsewhere: [Listener]? = {
+        guard let place = listeningPlace, place.netns != 0 else { return nil }
+        return facts.listenersElsewhere(port: target.port, netns: place.netns)?
+            .sorted { ($0.elsewhere?.inode ?? 0, $0.address, $0.inode) < ($1.elsewhere?.inode ?? 0, $1.address, $1.inode) }
+    }()
+
+    /// Where a listener was looked for, or must have been.
+    private var listeningPlace: Sighting? {
+        if let reset = unheardSyn { return reset.sighting }
+        switch ending {
+        case .overflow(let at), .lost(let at): return at
+        case .reset(let reset): return reset.sighting
+        case .dropped(let drop): return drop.sighting
+        default: return nil
+        }
+    }
 
     /// Those that would take a SYN to the target, but for the device that they are tied to.
     var matchingListeners: [Listener] { (listeners ?? []).filter { $0.accepts(target.address) } }
@@ -185,6 +222,23 @@ final class Case {
     }
     var otherListeners: [Listener] { (listeners ?? []).filter { !$0.accepts(target.address) } }
 
+    // What several causes ask is found once.
+    lazy var droppingRule = findDroppingRule()
+    lazy var rejectingRule = findRejectingRule()
+    lazy var fullTable = findFullTable()
+    lazy var clash = findClash()
+    lazy var staleEntry = findStaleEntry()
+    lazy var untracked = findUntracked()
+    lazy var invalid = findInvalid()
+    lazy var concludedRules = findConcludedRules()
+    lazy var forwardingOff = findForwardingOff()
+    lazy var localnetOff = findLocalnetOff()
+    lazy var reversePath = findReversePath()
+    lazy var missingRoute = findMissingRoute()
+    lazy var missingNeighbour = findMissingNeighbour()
+    lazy var sharedNetwork = findSharedNetwork()
+    lazy var fullQueue = findFullQueue()
+
     // MARK: Words
 
     /// `203.0.113.10:80`, and what it is translated to.
@@ -192,6 +246,9 @@ final class Case {
         target == connection.dialled.destination
             ? "\(target)" : "\(target) (dialled as \(connection.dialled.destination))"
     }
+
+    /// What people call a namespace that the connection came through.
+    func netnsName(_ inode: UInt32) -> String? { connection.steps.last { $0.netns == inode }?.netnsName }
 
     /// A command to run in the namespace where it ended: with its name as prefix if it has one.
     func command(_ text: String, in netns: UInt32, named name: String?) -> String {
@@ -220,6 +277,7 @@ extension Listener {
     /// `nginx (pid 812)`, or what is known of it.
     var owner: String {
         guard let process else { return "a process that could not be found" }
-        return "\(process.name ?? "process") (pid \(process.pid))"
+        let home = process.container.map { ", container \($0)" } ?? process.unit.map { ", \($0)" } ?? ""
+        return "\(process.name ?? "process") (pid \(process.pid)\(home))"
     }
 }

@@ -18,17 +18,28 @@ struct Cause: Sendable {
     var advice: @Sendable (Case) -> [String]
     var evidence: @Sendable (Case) -> [Evidence] = { _ in [] }
     var process: @Sendable (Case) -> ProcessIdentity? = { _ in nil }
+    /// The rule that decided.
+    var rule: @Sendable (Case) -> Rule? = { _ in nil }
 }
 
 extension Cause {
     static let all: [Cause] = [
         established,
-        filterRejected,
-        listenerOtherDevice, listenerLoopbackOnly, listenerOtherAddress, noListener,
-        socketRefused,
-        resetByBackend,
-        dropped,
-        synackUnanswered, synUnanswered,
+        // Conntrack and NAT never got to see it as they should: everything after follows from that.
+        conntrackFull, staleConntrack, untracked, conntrackInvalid,
+        // Somebody decided so.
+        filterRejected, filterDropped, natExhausted,
+        // On its way it met a setting, a route or a neighbour.
+        forwardingDisabled, routeLocalnetDisabled, reversePathFilter, noRoute, neighborUnreachable,
+        // It came to TCP: from the most particular to the most general of sockets.
+        listenerOtherDevice, listenerLoopbackOnly, listenerOtherAddress, listenerOtherNetns, noListener,
+        acceptQueueFull, socketRefused,
+        // The answer came to a client that did not want it.
+        hairpinWithoutSNAT, asymmetricReply, resetByClient,
+        // Somebody else decided.
+        resetByBackend, icmpUnreachable,
+        // What is known is a place, or silence.
+        dropped, synackUnanswered, synUnanswered,
         unexplained,
     ]
 
@@ -43,122 +54,7 @@ extension Cause {
         },
         advice: { _ in [] })
 
-    // MARK: Resets that this machine makes
-
-    static let filterRejected = Cause(
-        code: .filterRejected,
-        applies: { $0.rejection != nil },
-        place: { $0.rejection },
-        sentence: { c in
-            "A netfilter rule rejected the SYN to \(c.destinationInWords) with a TCP reset."
-        },
-        advice: { c in
-            [
-                "Find the rule that rejects port \(c.target.port): \(c.commandHere("nft -a list ruleset | grep -n reject"))"
-            ]
-        })
-
-    static let listenerOtherDevice = Cause(
-        code: .listenerOtherDevice,
-        applies: { c in
-            c.unheardSyn != nil && !c.matchingListeners.isEmpty && c.lateListeners.isEmpty
-        },
-        place: { $0.unheardSyn?.sighting },
-        sentence: { c in
-            let tied = c.matchingListeners.map { "\($0.owner) listens on \($0.endpoint), tied to \($0.deviceName)" }
-            return
-                "Nothing takes a SYN for \(c.destinationInWords) from this interface: \(tied.joined(separator: "; "))."
-        },
-        advice: { c in
-            c.matchingListeners.prefix(1).map {
-                "Run \($0.processName) without SO_BINDTODEVICE (systemd: BindToDevice=), or tie it to the interface that the packets come in by"
-            }
-        },
-        evidence: { $0.matchingListeners.map(Evidence.listener) },
-        process: { $0.matchingListeners.first?.process })
-
-    static let listenerLoopbackOnly = Cause(
-        code: .listenerLoopbackOnly,
-        applies: { c in
-            c.unheardSyn != nil && c.matchingListeners.isEmpty && !c.otherListeners.isEmpty
-                && !c.target.address.isLoopback && c.otherListeners.allSatisfy(\.address.isLoopback)
-        },
-        place: { $0.unheardSyn?.sighting },
-        sentence: { c in
-            "Nothing listens on \(c.destinationInWords): \(c.othersInWords), which is loopback and reached only from inside \(c.namespaceInWords)."
-        },
-        advice: { c in
-            c.otherListeners.prefix(1).map {
-                "Let \($0.processName) listen on \(c.target.address), or on every address (\(c.anyAddress)), instead of \($0.address)"
-            }
-        },
-        evidence: { $0.otherListeners.map(Evidence.listener) },
-        process: { $0.otherListeners.first?.process })
-
-    static let listenerOtherAddress = Cause(
-        code: .listenerOtherAddress,
-        applies: { $0.unheardSyn != nil && $0.matchingListeners.isEmpty && !$0.otherListeners.isEmpty },
-        place: { $0.unheardSyn?.sighting },
-        sentence: { c in "Nothing listens on \(c.destinationInWords): \(c.othersInWords)." },
-        advice: { c in
-            var advice: [String] = c.otherListeners.prefix(1).map {
-                "Let \($0.processName) listen on \(c.target.address), or on every address (\(c.anyAddress))"
-            }
-            if c.connection.translated != nil {
-                advice += c.otherListeners.prefix(1).map { "Or let the DNAT rule translate to \($0.endpoint)" }
-            }
-            return advice
-        },
-        evidence: { $0.otherListeners.map(Evidence.listener) },
-        process: { $0.otherListeners.first?.process })
-
-    static let noListener = Cause(
-        code: .noListener,
-        applies: { $0.unheardSyn != nil },
-        place: { $0.unheardSyn?.sighting },
-        sentence: { c in
-            guard let listeners = c.listeners else {
-                return "Nothing listened on \(c.destinationInWords); who listens elsewhere could not be asked."
-            }
-            return listeners.isEmpty
-                ? "Nothing listens on \(c.destinationInWords), nor on any other address with port \(c.target.port)."
-                : "Nothing listened on \(c.destinationInWords) when the SYN came; \(c.lateListeners.map { "\($0.owner) does by now" }.joined(separator: "; "))."
-        },
-        advice: { c in
-            c.lateListeners.isEmpty
-                ? [
-                    "Start what should listen on port \(c.target.port), and check: \(c.commandHere("ss -ltnp 'sport = :\(c.target.port)'"))"
-                ] : ["Try again: the service has been started meanwhile"]
-        },
-        evidence: { $0.lateListeners.map(Evidence.listener) })
-
-    static let socketRefused = Cause(
-        code: .socketRefused,
-        applies: { if case .reset(let reset) = $0.ending { reset.maker == .tcp && reset.hasSocket } else { false } },
-        place: { if case .reset(let reset) = $0.ending { reset.sighting } else { nil } },
-        sentence: { c in
-            let reason = c.placeStep?.reason.map { " (\($0))" } ?? ""
-            return "TCP found a socket for \(c.destinationInWords) and reset the connection\(reason)."
-        },
-        advice: { c in
-            ["Look at the socket and its queues: \(c.commandHere("ss -ltnpe 'sport = :\(c.target.port)'"))"]
-        })
-
-    // MARK: Resets from elsewhere
-
-    static let resetByBackend = Cause(
-        code: .resetByBackend,
-        applies: { if case .resetFromElsewhere = $0.ending { !$0.isIncomplete } else { false } },
-        place: { if case .resetFromElsewhere(let rst) = $0.ending { rst } else { nil } },
-        sentence: { c in
-            let by = c.placeStep?.interface.map { ", by \($0)" } ?? ""
-            return "\(c.destinationInWords) refused: its reset came in from outside\(by)."
-        },
-        advice: { c in
-            ["On the machine that has \(c.target.address), see what listens: ss -ltnp 'sport = :\(c.target.port)'"]
-        })
-
-    // MARK: Drops
+    // MARK: What remains
 
     static let dropped = Cause(
         code: .dropped,
@@ -175,40 +71,6 @@ extension Cause {
                 ? ["A netfilter rule or policy dropped it; see the rules: \(c.commandHere("nft -a list ruleset"))"] : []
         })
 
-    // MARK: No answer
-
-    static let synackUnanswered = Cause(
-        code: .synackUnanswered,
-        applies: { if case .answeredOnly = $0.ending { !$0.isFinal && !$0.isIncomplete } else { false } },
-        place: { if case .answeredOnly(let synack) = $0.ending { synack } else { nil } },
-        sentence: { c in
-            let by = c.placeStep?.interface.map { " by \($0)" } ?? ""
-            return
-                "\(c.destinationInWords) answered with SYN-ACK, which left\(by); no ACK came from \(c.connection.dialled.source) within \(c.waited)."
-        },
-        advice: { c in
-            [
-                "See whether the answer's way leads to the client: \(c.commandHere("ip route get \(c.connection.dialled.source.address)"))"
-            ]
-        })
-
-    static let synUnanswered = Cause(
-        code: .synUnanswered,
-        applies: { if case .passedOn = $0.ending { !$0.isFinal && !$0.isIncomplete } else { false } },
-        place: { if case .passedOn(let syn) = $0.ending { syn } else { nil } },
-        sentence: { c in
-            let by = c.placeStep?.interface.map { " by \($0)" } ?? ""
-            return "The SYN to \(c.destinationInWords) was sent on\(by), and nothing came back within \(c.waited)."
-        },
-        advice: { c in
-            [
-                "On the machine that has \(c.target.address), see whether the SYN arrives: tcpdump -ni any 'tcp port \(c.target.port)'",
-                "See the way there: \(c.commandHere("ip route get \(c.target.address)"))",
-            ]
-        })
-
-    // MARK: What remains
-
     static let unexplained = Cause(
         code: .unexplained,
         applies: { _ in true },
@@ -218,6 +80,7 @@ extension Cause {
                 .lost(let at):
                 at
             case .reset(let reset): reset.sighting
+            case .overflow(let at), .resetByClient(let at), .icmp(let at, _): at
             default: c.connection.attempt.lastSyn
             }
         },
@@ -267,6 +130,7 @@ extension Case {
             step(at)
         case .reset(let reset): step(reset.sighting)
         case .dropped(let drop): step(drop.sighting)
+        case .overflow(let at), .resetByClient(let at), .icmp(let at, _): step(at)
         case .nothing: nil
         }
     }
@@ -301,6 +165,9 @@ extension Case {
 extension Listener {
     /// The process, for advice that is a sentence to follow.
     var processName: String { process?.name ?? "the service" }
+    var elsewhereInWords: String {
+        elsewhere.map { $0.name.map { "network namespace \($0)" } ?? "network namespace \($0.inode)" } ?? "another namespace"
+    }
     var deviceName: String { interface.map { $0.name ?? "interface \($0.index)" } ?? "no interface" }
 }
 

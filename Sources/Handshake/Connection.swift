@@ -48,6 +48,8 @@ public final class Connection {
     var isAskedFor = false
     /// Whether the sink was told of its steps.
     var isShown = false
+    /// A NAT decision whose rule, if it can be seen, is told next.
+    var pendingSetup: Observation?
     /// Whether it was ended and may only be looked at, not continued.
     var isGone = false
 
@@ -104,14 +106,43 @@ struct Trail {
     var trackedEntries: Set<UInt64> = []
     var translations: Set<Translation> = []
     var ingressNetns: UInt32?
+    /// Entries that a SYN of this connection matched and that were older than it.
+    var olderEntries: Set<UInt64> = []
+    /// Where the flow was translated, in the order of its way, with the rule where it is known.
+    var translators: [Translator] = []
 
     struct Translation: Hashable {
         var entry: UInt64
         var action: Action
     }
 
+    /// One side's translation in one namespace.
+    struct Translator {
+        var netns: UInt32
+        var action: Action
+        var stage: Stage?
+        var before: Tuple
+        var after: Tuple
+        var rule: Rule?
+    }
+
     /// A packet that is rewritten more often than this is in a loop.
     private static let maximumTuples = 16
+
+    /// Once for each namespace and side; a rule that comes to be known later is added.
+    mutating func note(_ translator: Translator) {
+        guard
+            let index = translators.firstIndex(where: {
+                $0.netns == translator.netns && $0.action == translator.action
+            })
+        else {
+            if translators.count < Self.maximumTuples { translators.append(translator) }
+            return
+        }
+        if translators[index].rule == nil { translators[index].rule = translator.rule }
+        // Seen when it was asked for, a choice was still to be made.
+        translators[index].after = translator.after
+    }
 
     mutating func note(_ tuple: Tuple) {
         guard !tuples.contains(tuple), tuples.count < Self.maximumTuples else { return }
@@ -171,11 +202,33 @@ struct Attempt {
     var clientRst: Sighting?
     /// Steps of drops that no later sighting of the same kind of packet outlived.
     var drop: Drop?
-    var conntrackInvalid = false
-    var untracked = false
+    /// Packets that conntrack called INVALID, by their role: the first of each.
+    var invalid: [PacketRole: Sighting] = [:]
+    /// Where the SYN was kept from conntrack.
+    var untracked: Sighting?
+    /// Where the SYN matched an entry that was there before the connection began, and that entry.
+    var stale: (sighting: Sighting, entry: ConntrackEntry)?
+    /// Put to conntrack, which has not said anything yet.
+    var askedConntrack: Sighting?
     var entry: ConntrackEntry?
+    /// The rule or policy that decided last on a packet, by namespace.
+    var rulings: [UInt32: Ruling] = [:]
+    /// The first ICMP error about it, seen where it came in or was made.
+    var icmp: (sighting: Sighting, error: ICMPError)?
+    /// The listener that a finished handshake came to, and its queues then.
+    var finishing: (sighting: Sighting, listener: BoundListener)?
     /// Namespaces in which a packet was past conntrack's hooks and had no entry.
     var passedWithoutEntry: Set<UInt32> = []
+
+    /// Where a listener was found and had no room for the SYN, which is then let go without a drop
+    /// (tcp_conn_request); or none for the connection that its last ACK would have made.
+    var overflow: Sighting? {
+        if let finishing { return finishing.sighting }
+        guard let lookup, let queues = lookup.found?.queues, request == nil, firstSynack == nil,
+            queues.isAcceptQueueFull || queues.syn > queues.limit
+        else { return nil }
+        return lookup.sighting
+    }
 
     struct Reset {
         var sighting: Sighting
@@ -188,6 +241,17 @@ struct Attempt {
         var sighting: Sighting
         var role: PacketRole
         var packet: Packet
+        /// The device that the packet had then: by which it came, or was to leave.
+        var interface: String?
+    }
+
+    /// A rule's or policy's decision, seen where it was made.
+    struct Ruling {
+        var sighting: Sighting
+        var rule: Rule
+        var isPolicy: Bool
+        var verdict: RuleVerdict
+        var role: PacketRole
     }
 }
 

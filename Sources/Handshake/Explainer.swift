@@ -288,11 +288,15 @@ public final class Explainer {
     }
 
     private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool, isEvicted: Bool = false) {
+        let before = connection.steps.count
+        connection.settlePending(names: names)
         let ending = connection.ending
         let evidence = Case(
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
             isIncomplete: lastLoss >= connection.startTime, time: time, facts: facts)
         var verdict = judge(evidence)
+        if verdict.outcome != .success { evidence.tellConcludedRules() }
+        show(connection, from: before)
         connection.concluded = ending.key(in: connection)
         verdict.isRevised = connection.verdict != nil
         connection.verdict = verdict
@@ -321,7 +325,7 @@ extension Verdict {
             sentence: cause.sentence(c), advice: cause.advice(c), evidence: cause.evidence(c),
             checklist: Checklist(c, code: cause.code), stage: step?.stage, function: step?.function,
             reason: step?.reason ?? c.reasonOfDropAfterReset, netns: step?.netns ?? 0, netnsName: step?.netnsName,
-            rule: step?.rule, process: cause.process(c), time: c.time,
+            rule: cause.rule(c) ?? step?.rule, process: cause.process(c), time: c.time,
             duration: (c.connection.steps.last?.time ?? c.connection.startTime) - c.connection.startTime,
             isRevised: false)
     }
@@ -346,17 +350,21 @@ extension Checklist {
                 .rst
             } else if attempt.firstSynack != nil {
                 .synack
+            } else if attempt.icmp != nil {
+                .icmp
             } else if code == .unexplained && c.isFinal {
                 nil
             } else {
                 Answer.none
             }
         let conntrack: Conntrack? =
-            if attempt.conntrackInvalid {
+            if attempt.invalid[.syn] != nil {
                 .invalid
+            } else if code == .staleConntrack {
+                .stale
             } else if attempt.entry != nil || !c.connection.trail.trackedEntries.isEmpty {
                 code == .established ? .established : .new
-            } else if attempt.untracked {
+            } else if attempt.untracked != nil {
                 .untracked
             } else if let place = c.placeStep, attempt.passedWithoutEntry.contains(place.netns) {
                 Conntrack.none

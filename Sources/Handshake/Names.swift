@@ -8,9 +8,21 @@ final class Names {
     private var dropReasons: [UInt32: String?] = [:]
     private var resetReasons: [UInt32: String?] = [:]
     private var namespaces: [UInt32: String?] = [:]
+    private var rules: [RuleKey: (rule: Rule?, time: UInt64)] = [:]
+
+    private struct RuleKey: Hashable {
+        var family: RuleFamily
+        var table: String
+        var handle: UInt64
+        var netns: UInt32
+    }
 
     /// Namespaces come and go with containers; so many are remembered before asking anew.
     private static let maximumNamespaces = 4096
+    private static let maximumRules = 4096
+    /// Nanoseconds for which a rule's text is not asked for again. A handle is never given twice in one
+    /// table, but a table may be made anew.
+    private static let rulePatience: UInt64 = 1_000_000_000
 
     init(facts: any Facts) { self.facts = facts }
 
@@ -25,6 +37,30 @@ final class Names {
         guard inode != 0 else { return nil }
         if namespaces.count >= Self.maximumNamespaces { namespaces.removeAll() }
         return remembered(inode, in: &namespaces) { .netnsName(inode: $0) }
+    }
+
+    /// A rule as people know it: its text comes from the ruleset, if it can be read and still has it.
+    func rule(_ seen: RuleSighting, netns: UInt32, at time: UInt64) -> Rule {
+        var known: Rule?
+        if !seen.isPolicy {
+            let key = RuleKey(family: seen.family, table: seen.table, handle: seen.handle, netns: netns)
+            if let remembered = rules[key], time &- remembered.time < Self.rulePatience {
+                known = remembered.rule
+            } else {
+                if rules.count >= Self.maximumRules { rules.removeAll() }
+                if case .rule(let rule) = facts.answer(
+                    .rule(family: seen.family, table: seen.table, handle: seen.handle, netns: netns))
+                {
+                    known = rule
+                }
+                rules[key] = (known, time)
+            }
+        }
+        let place = [seen.family.name, seen.table] + (seen.chain.map { [$0] } ?? [])
+        return Rule(
+            id: seen.isPolicy ? nil : String(seen.handle),
+            ruleset: known?.ruleset ?? place.joined(separator: " "),
+            text: seen.isPolicy ? "policy \(seen.verdict.name)" : known?.text)
     }
 
     /// Modules bring and take functions: addresses may mean others from now on.

@@ -6,7 +6,21 @@ extension Connection {
     /// Takes in one observation and appends the steps it makes; none for what adds nothing.
     func absorb(_ o: Observation, names: Names) {
         lastTime = max(lastTime, o.time)
-        StepWriter(connection: self, observation: o, names: names).write()
+        var rule: RuleSighting?
+        if case .rule(let sighting) = o.detail, sighting.verdict == .accept { rule = sighting }
+        if pendingSetup != nil { settlePending(with: o.netns == pendingSetup?.netns ? rule : nil, names: names) }
+        if o.kind == .natSetup {
+            pendingSetup = o
+        } else if rule == nil {
+            StepWriter(connection: self, observation: o, names: names).write()
+        }
+    }
+
+    /// Tells of a NAT decision, with the rule that made it where that was seen.
+    func settlePending(with rule: RuleSighting? = nil, names: Names) {
+        guard let setup = pendingSetup else { return }
+        pendingSetup = nil
+        StepWriter(connection: self, observation: setup, names: names).natSetup(by: rule)
     }
 }
 
@@ -27,10 +41,11 @@ struct StepWriter {
 
     func write() {
         noteTuples()
+        noteAnswerOfConntrack()
         switch o.kind {
         case .packet: packet()
         case .conntrack: conntrack()
-        case .natSetup: natSetup()
+        case .natSetup: natSetup(by: nil)
         case .natPacket: natPacket()
         case .deliver: deliver()
         case .listener: listener()
@@ -40,7 +55,8 @@ struct StepWriter {
         case .socketState: socketState()
         case .reset: reset()
         case .drop: drop()
-        case .rule, .icmp: break
+        case .rule: rule()
+        case .icmp: icmp()
         case .module: break
         }
     }
@@ -130,7 +146,7 @@ struct StepWriter {
     }
 
     func noteTuples() {
-        if let packet = o.packet {
+        if let packet = o.packet, o.kind != .icmp {
             switch packet.flags.role {
             case .syn, .ack:
                 // A state change of a closed socket no longer knows its port.
@@ -139,6 +155,7 @@ struct StepWriter {
             case .rst: break
             }
         }
+        // What an ICMP error quotes may have been translated only in part.
         guard let entry = o.conntrack, o.kind != .natSetup else { return }
         connection.trail.note(entry.original)
         connection.trail.note(entry.translated)
@@ -156,14 +173,14 @@ struct StepWriter {
     @discardableResult
     func add(
         _ action: Action, stage: Stage? = nil, function: String? = nil, reason: String? = nil,
-        process: ProcessIdentity? = nil, detail: StepDetail = .none
+        process: ProcessIdentity? = nil, rule: Rule? = nil, detail: StepDetail = .none
     ) -> Sighting {
-        let interface = o.kind == .packet && !o.name.isEmpty ? o.name.string : nil
+        let interface = (o.kind == .packet || o.kind == .icmp) && !o.name.isEmpty ? o.name.string : nil
         return append(
             step(
                 action, stage: stage ?? (o.kind == .drop ? nil : o.stage), function: function ?? o.hook.name,
                 backend: o.backend, reason: reason,
-                process: process, interface: interface, detail: detail))
+                process: process, rule: rule, interface: interface, detail: detail))
     }
 
     /// `function` is where it must have happened. How the packet looked there was not seen, unless
@@ -179,7 +196,7 @@ struct StepWriter {
 
     func step(
         _ action: Action, stage: Stage?, function: String?, backend: Backend, reason: String? = nil,
-        process: ProcessIdentity? = nil, interface: String? = nil, detail: StepDetail
+        process: ProcessIdentity? = nil, rule: Rule? = nil, interface: String? = nil, detail: StepDetail
     ) -> Step {
         let last = connection.steps.last
         let time = max(o.time, last?.time ?? connection.startTime)
@@ -187,7 +204,7 @@ struct StepWriter {
             sequence: connection.steps.count + connection.omittedSteps, time: time,
             offset: time - connection.startTime, action: action, stage: stage, function: function, backend: backend,
             netns: o.netns, netnsName: names.netns(o.netns), cpu: o.cpu, packet: shownPacket, conntrack: o.conntrack,
-            reason: reason, rule: nil, process: process, interface: interface, detail: detail, course: connection.course
+            reason: reason, rule: rule, process: process, interface: interface, detail: detail, course: connection.course
         )
     }
 

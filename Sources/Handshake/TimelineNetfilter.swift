@@ -6,7 +6,7 @@ extension StepWriter {
         if let entry = o.conntrack {
             connection.attempt.entry = entry
         } else if o.isUntracked {
-            connection.attempt.untracked = true
+            noteUntracked(connection.attempt.lastSyn)
         } else if o.kind == .deliver || o.kind == .reset || (o.kind == .packet && o.stage == .egress) {
             connection.attempt.passedWithoutEntry.insert(o.netns)
         }
@@ -14,22 +14,82 @@ extension StepWriter {
 
     func conntrack() {
         if case .invalid(let words) = o.detail {
-            if role == .syn { connection.attempt.conntrackInvalid = true }
-            _ = add(.conntrackInvalid, reason: words.isEmpty ? nil : words)
+            invalid(words)
             return
         }
         guard case .conntrack(let decision) = o.detail else { return }
         switch decision {
-        case .asked, .invalid: return  // a question; the answer has a step of its own
+        case .asked:
+            // A question. The answer has a step of its own; none at all is one as well.
+            if let last = connection.steps.indices.last {
+                connection.attempt.askedConntrack = Sighting(
+                    time: o.time, kind: o.kind, stage: o.stage, netns: o.netns, interface: nil, step: last)
+            }
+        case .invalid: break
         case .new, .match, .again:
             if isBeyondHandshake { return }
-            if let entry = o.conntrack { connection.trail.trackedEntries.insert(entry.identity) }
             let sighting = add(decision == .new ? .conntrackNew : .conntrackMatch)
+            if let entry = o.conntrack {
+                let isKnown = !connection.trail.trackedEntries.insert(entry.identity).inserted
+                if role == .syn {
+                    noteAge(
+                        of: entry, sighting,
+                        isOlder: decision == .match
+                            && (!isKnown || connection.trail.olderEntries.contains(entry.identity)))
+                }
+            }
             if role == .syn { noteSyn(sighting) }
         case .untracked:
-            if role == .syn { connection.attempt.untracked = true }
-            _ = add(.conntrackUntracked)
+            let sighting = add(.conntrackUntracked)
+            if role == .syn { noteUntracked(sighting) }
         }
+    }
+
+    /// Whatever follows a question to conntrack in the same namespace, but a drop, is its answer.
+    func noteAnswerOfConntrack() {
+        guard let asked = connection.attempt.askedConntrack, asked.netns == o.netns, o.kind != .drop else { return }
+        connection.attempt.askedConntrack = nil
+    }
+
+    func noteUntracked(_ sighting: Sighting?) {
+        if connection.attempt.untracked == nil { connection.attempt.untracked = sighting }
+    }
+
+    /// A SYN that finds an entry which was there before it: NAT rules are not asked, the entry's
+    /// translation holds. A new entry in the same namespace replaced it (NF_REPEAT in nf_conntrack_in).
+    func noteAge(of entry: ConntrackEntry, _ sighting: Sighting, isOlder: Bool) {
+        if isOlder {
+            connection.trail.olderEntries.insert(entry.identity)
+            if connection.attempt.stale == nil { connection.attempt.stale = (sighting, entry) }
+        } else if connection.attempt.stale?.sighting.netns == o.netns {
+            connection.attempt.stale = nil
+        }
+    }
+
+    /// The log functions are also called for packets that conntrack merely ignores, which keep their entry
+    /// (`packet (index %d) in dir %d ignored`, nf_conntrack_tcp_packet).
+    func invalid(_ words: String) {
+        if words.contains("ignored") { return }
+        let sighting = add(.conntrackInvalid, reason: words.isEmpty ? nil : words)
+        guard let role, connection.attempt.invalid[role] == nil else { return }
+        connection.attempt.invalid[role] = sighting
+    }
+
+    // MARK: Rules
+
+    /// A rule or policy that decided: it dropped, queued, or kept from conntrack. Rules that translate
+    /// are told with the translation.
+    func rule() {
+        guard case .rule(let seen) = o.detail, let role else { return }
+        // After `notrack` every rule that merely counts looks the same.
+        if seen.verdict == .proceed, connection.attempt.untracked?.netns == o.netns { return }
+        let rule = names.rule(seen, netns: o.netns, at: o.time)
+        let sighting = add(.rule, rule: rule, detail: .rule(seen))
+        if seen.verdict == .proceed {
+            if role == .syn { noteUntracked(sighting) }
+        }
+        connection.attempt.rulings[o.netns] = Attempt.Ruling(
+            sighting: sighting, rule: rule, isPolicy: seen.isPolicy, verdict: seen.verdict, role: role)
     }
 
     /// Whether an ACK is not, or no longer, the one that ends the handshake: it acknowledges data, it
@@ -43,7 +103,7 @@ extension StepWriter {
 
     /// A rule binds the entry. What the flow gets is known once the packet is rewritten, or was
     /// asked for without a choice.
-    func natSetup() {
+    func natSetup(by seen: RuleSighting?) {
         guard case .natSetup(let manipulation, let range) = o.detail, let entry = o.conntrack else { return }
         let before = entry.translated
         var after = before
@@ -59,9 +119,13 @@ extension StepWriter {
         }
         let action: Action = manipulation == .source ? .natSource : .natDestination
         connection.trail.translations.insert(.init(entry: entry.identity, action: action))
+        let rule = seen.map { names.rule($0, netns: o.netns, at: o.time) }
+        let stage = manipulation == .source ? .postrouting : natSetupStage
+        connection.trail.note(
+            Trail.Translator(
+                netns: o.netns, action: action, stage: stage, before: before, after: after, rule: rule))
         _ = add(
-            action, stage: manipulation == .source ? .postrouting : natSetupStage,
-            detail: .translation(before: before, after: after, asked: range))
+            action, stage: stage, rule: rule, detail: .translation(before: before, after: after, asked: range))
     }
 
     /// A destination is bound at the hook where conntrack was asked: PREROUTING or OUTPUT.
@@ -88,7 +152,13 @@ extension StepWriter {
             entry.isReplyDirection ? .natReverse : manipulation == .source ? .natSource : .natDestination
         connection.trail.translations.insert(.init(entry: entry.identity, action: action))
         connection.trail.note(entry.isReplyDirection ? after.reversed : after)
-        let sighting = add(action, detail: .translation(before: before, after: after, asked: nil))
+        var rule: Rule?
+        if action != .natReverse {
+            connection.trail.note(
+                Trail.Translator(netns: o.netns, action: action, stage: o.stage, before: before, after: after))
+            rule = connection.trail.translators.first { $0.netns == o.netns && $0.action == action }?.rule
+        }
+        let sighting = add(action, rule: rule, detail: .translation(before: before, after: after, asked: nil))
         if role == .syn { noteSyn(sighting) }
     }
 
@@ -97,15 +167,23 @@ extension StepWriter {
     func inferFromConntrack() {
         guard let entry = o.conntrack, let packet = o.packet else { return }
         if connection.trail.trackedEntries.insert(entry.identity).inserted {
-            let isOld = entry.isReplyDirection || entry.status.contains(.seenReply) && packet.flags.role == .syn
-            infer(
-                isOld && packet.flags.role == .syn ? .conntrackMatch : .conntrackNew, stage: firstStage,
-                function: Hook.nfConntrackIn.name)
+            // An answer was seen on it already: it is not this SYN that it was made for.
+            let isOlder =
+                packet.flags.role == .syn && !entry.isReplyDirection && entry.status.contains(.seenReply)
+                && connection.attempt.firstSynack == nil && connection.attempt.firstRst == nil
+            let sighting = infer(
+                isOlder ? .conntrackMatch : .conntrackNew, stage: firstStage, function: Hook.nfConntrackIn.name)
+            if isOlder { noteAge(of: entry, sighting, isOlder: true) }
+        } else if packet.flags.role == .syn, connection.trail.olderEntries.contains(entry.identity),
+            connection.attempt.stale == nil, let last = connection.attempt.lastSyn
+        {
+            connection.attempt.stale = (last, entry)
         }
         let reply = entry.isReplyDirection
         if entry.translatesDestination, inferOnce(entry, .natDestination) {
             var after = entry.original
             after.destination = entry.translated.destination
+            noteTranslator(.natDestination, firstStage, from: entry.original, to: after)
             infer(
                 .natDestination, stage: firstStage, function: Hook.nfNatManipPkt.name,
                 detail: .translation(before: entry.original, after: after, asked: nil))
@@ -114,6 +192,7 @@ extension StepWriter {
         if entry.translatesSource, reply || o.stage == .egress, inferOnce(entry, .natSource) {
             var before = entry.original
             before.destination = entry.translated.destination
+            noteTranslator(.natSource, .postrouting, from: before, to: entry.translated)
             infer(
                 .natSource, stage: .postrouting, function: Hook.nfNatManipPkt.name,
                 detail: .translation(before: before, after: entry.translated, asked: nil))
@@ -127,6 +206,11 @@ extension StepWriter {
         }
         connection.trail.note(entry.original)
         connection.trail.note(entry.translated)
+    }
+
+    private func noteTranslator(_ action: Action, _ stage: Stage, from before: Tuple, to after: Tuple) {
+        connection.trail.note(
+            Trail.Translator(netns: o.netns, action: action, stage: stage, before: before, after: after))
     }
 
     func inferOnce(_ entry: ConntrackEntry, _ action: Action) -> Bool {

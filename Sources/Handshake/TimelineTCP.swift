@@ -13,7 +13,18 @@ extension StepWriter {
     }
 
     func listener() {
-        guard role == .syn, case .listener(let found) = o.detail else { return }
+        guard case .listener(let found) = o.detail else { return }
+        // A packet for a half-open handshake. Told where the queue is full; else it is no news.
+        if o.hook == .tcpCheckReq {
+            guard role == .ack, !isBeyondHandshake, let found else { return }
+            guard found.queues?.isAcceptQueueFull == true else {
+                connection.attempt.finishing = nil
+                return
+            }
+            connection.attempt.finishing = (add(.listener, detail: .listener(found)), found)
+            return
+        }
+        guard role == .syn else { return }
         let sighting = add(.listener, detail: .listener(found))
         connection.attempt.lookup = (sighting, found)
     }
@@ -89,7 +100,18 @@ extension StepWriter {
             noteEntry()
             if connection.attempt.firstSynack != nil { return }
         }
-        connection.attempt.drop = Attempt.Drop(sighting: sighting, role: packet.flags.role, packet: packet)
+        connection.attempt.drop = Attempt.Drop(
+            sighting: sighting, role: packet.flags.role, packet: packet,
+            interface: o.name.isEmpty ? nil : o.name.string)
+    }
+
+    // MARK: ICMP
+
+    /// An error from here is seen as it leaves, one from elsewhere first as it comes in.
+    func icmp() {
+        guard case .icmp(let error) = o.detail, connection.verdict?.outcome != .success else { return }
+        let sighting = add(.icmp, detail: .icmp(error))
+        if connection.attempt.icmp == nil { connection.attempt.icmp = (sighting, error) }
     }
 
     /// The stage of functions that free packets. Netfilter works at several: there the packet's state

@@ -1,0 +1,238 @@
+// What netfilter did to the packet that did not get through: the rule, the translation, the
+// conntrack table. Facts are asked once each, and only when a cause wants to know.
+
+extension Case {
+    /// A rule or policy that decided, and whether that was seen or is the only one that can have.
+    struct Decision {
+        var rule: Rule?
+        var isConcluded = false
+        /// Whether netfilter itself says that a rule did it; else it only may have been one.
+        var isCertain: Bool
+    }
+
+    // MARK: Drops
+
+    /// The packet that netfilter dropped; nil: none, or another part of the kernel did.
+    var netfilterDrop: Attempt.Drop? {
+        guard let drop = droppedPacket, let step = step(drop.sighting) else { return nil }
+        if let reason = step.reason { return reason == "NETFILTER_DROP" ? drop : nil }
+        // Before 5.17 there are no reasons, but only netfilter frees packets here.
+        guard let function = step.function else { return nil }
+        return function == "nf_hook_slow" || function.hasPrefix("nft_do_chain") ? drop : nil
+    }
+
+    /// The packet whose drop is the end, or went with the RST that is.
+    var droppedPacket: Attempt.Drop? {
+        switch ending {
+        case .dropped(let drop): drop
+        case .reset, .resetFromHere: connection.attempt.drop
+        default: nil
+        }
+    }
+
+    /// Whether the packet was freed by nftables itself, which it does for rules and policies only
+    /// (nft_do_chain; NF_DROP_REASON).
+    private func isFreedByRule(_ drop: Attempt.Drop) -> Bool {
+        step(drop.sighting)?.function?.hasPrefix("nft_do_chain") ?? false
+    }
+
+    /// The rule or policy that dropped the packet; nil: none did, or nothing says so.
+    func findDroppingRule() -> Decision? {
+        guard let drop = netfilterDrop else { return nil }
+        if let ruling = ruling(on: drop.role, in: drop.sighting.netns) {
+            return Decision(rule: ruling.rule, isCertain: true)
+        }
+        let found = candidates(.drop, for: drop)
+        if isFreedByRule(drop) { return Decision(rule: found?.only, isConcluded: true, isCertain: true) }
+        // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
+        // there is one that can have done it.
+        guard let found, found.isComplete, !found.candidates.isEmpty, !conntrackRefused, clash == nil else {
+            return nil
+        }
+        return Decision(rule: found.only, isConcluded: true, isCertain: false)
+    }
+
+    /// The rule that answered with an RST or an ICMP error.
+    func findRejectingRule() -> Decision? {
+        guard let place = rejection else { return nil }
+        let role = step(place)?.packet?.flags.role ?? .syn
+        if let ruling = ruling(on: role, in: place.netns) { return Decision(rule: ruling.rule, isCertain: true) }
+        guard let drop = connection.attempt.drop, drop.sighting.netns == place.netns else {
+            return Decision(rule: nil, isConcluded: true, isCertain: true)
+        }
+        return Decision(rule: candidates(.reject, for: drop)?.only, isConcluded: true, isCertain: true)
+    }
+
+    private func ruling(on role: PacketRole, in netns: UInt32) -> Attempt.Ruling? {
+        guard let ruling = connection.attempt.rulings[netns], ruling.role == role else { return nil }
+        switch ruling.verdict {
+        case .accept, .proceed: return nil
+        case .drop, .stolen, .queue, .other: return ruling
+        }
+    }
+
+    private func candidates(_ effect: RuleSearch.Effect, for drop: Attempt.Drop) -> RuleCandidates? {
+        guard drop.sighting.netns != 0 else { return nil }
+        let stage = step(drop.sighting)?.stage
+        // The device that the packet had is the one it came by, until it is to leave.
+        let isLeaving = stage == .output || stage == .postrouting || stage == .egress
+        return facts.rules(
+            RuleSearch(
+                effect: effect, stage: stage, tuple: drop.packet.tuple, flags: drop.packet.flags,
+                inputInterface: isLeaving ? nil : drop.interface, outputInterface: nil,
+                netns: drop.sighting.netns))
+    }
+
+    // MARK: Conntrack
+
+    /// Whether conntrack itself had the packet dropped: it was asked, said nothing, and the packet was gone
+    /// (nf_conntrack_in gives NF_DROP where no entry can be made). Without hooks: netfilter dropped it, no
+    /// rule of nftables did, and it has no entry.
+    var conntrackRefused: Bool {
+        guard let drop = netfilterDrop, !isFreedByRule(drop), ruling(on: drop.role, in: drop.sighting.netns) == nil
+        else { return false }
+        if let asked = connection.attempt.askedConntrack { return asked.netns == drop.sighting.netns }
+        guard let step = step(drop.sighting), step.backend == .tracepoint, step.conntrack == nil else { return false }
+        let isSeen = connection.steps.contains {
+            $0.netns == drop.sighting.netns && [.conntrackNew, .conntrackMatch].contains($0.action)
+        }
+        return !isSeen && connection.attempt.untracked == nil && (step.stage == .prerouting || step.stage == .output)
+    }
+
+    /// nf_conntrack_max and the number of entries, where conntrack refused and the table is full, give or
+    /// take what ended since.
+    func findFullTable() -> (limit: UInt64, count: UInt64)? {
+        guard conntrackRefused, let netns = netfilterDrop?.sighting.netns,
+            let limit = facts.sysctl("net/netfilter/nf_conntrack_max", netns: netns).flatMap({ UInt64($0) }), limit > 0,
+            let count = facts.sysctl("net/netfilter/nf_conntrack_count", netns: netns).flatMap({ UInt64($0) }),
+            count + max(limit / 20, 1) >= limit
+        else { return nil }
+        return (limit, count)
+    }
+
+    /// An entry that has the place in the table which the dropped packet's new entry asked for
+    /// (__nf_conntrack_confirm).
+    func findClash() -> TrackedFlow? {
+        guard let drop = netfilterDrop, !isFreedByRule(drop), let entry = step(drop.sighting)?.conntrack,
+            !entry.status.contains(.confirmed), entry.original.reversed != entry.reply,
+            let other = facts.conntrackEntry(
+                ConntrackQuery(tuple: entry.reply, zone: entry.zone, netns: drop.sighting.netns)),
+            other.original != entry.original
+        else { return nil }
+        return other
+    }
+
+    // MARK: NAT
+
+    /// The namespace in which the SYN was kept from NAT, and how it looked there.
+    private func whatNATMissed(at sighting: Sighting) -> (tuple: Tuple, stage: Stage?)? {
+        guard let step = step(sighting) else { return nil }
+        let tuple = step.packet?.tuple ?? step.conntrack?.original
+        return tuple.map { ($0, nil) }
+    }
+
+    /// Rules that would have translated the SYN's destination where it was kept from them; nil: not
+    /// known.
+    private func natCandidates(at sighting: Sighting) -> RuleCandidates? {
+        guard sighting.netns != 0, let missed = whatNATMissed(at: sighting) else { return nil }
+        return facts.rules(
+            RuleSearch(
+                effect: .translateDestination(to: nil), stage: missed.stage, tuple: missed.tuple, flags: .syn,
+                inputInterface: nil, outputInterface: nil, netns: sighting.netns))
+    }
+
+    /// Whether a NAT rule was kept from a SYN: some rule could have translated it. nil: not known.
+    private func wouldTranslate(at sighting: Sighting) -> Bool? {
+        natCandidates(at: sighting).map { !$0.candidates.isEmpty || !$0.isComplete }
+    }
+
+    /// The rule that a SYN was kept from, where it is the only one.
+    func missedRule(at sighting: Sighting) -> Rule? { natCandidates(at: sighting)?.only }
+
+    /// The older entry that the SYN matched, where the NAT rules would have done something else with it.
+    func findStaleEntry() -> (sighting: Sighting, entry: ConntrackEntry)? {
+        guard let stale = connection.attempt.stale else { return nil }
+        guard let candidates = natCandidates(at: stale.sighting) else { return stale }
+        let agreeing = facts.rules(
+            RuleSearch(
+                effect: .translateDestination(to: stale.entry.translated.destination), stage: nil,
+                tuple: stale.entry.original, flags: .syn, inputInterface: nil, outputInterface: nil,
+                netns: stale.sighting.netns))
+        // The rules may well say what the entry says: then it is not the entry that is to blame.
+        if let agreeing, !agreeing.candidates.isEmpty, stale.entry.translatesDestination { return nil }
+        return candidates.candidates.isEmpty && !stale.entry.translatesDestination ? nil : stale
+    }
+
+    /// Where the SYN was untracked, and a NAT rule so was not asked.
+    func findUntracked() -> Sighting? {
+        guard let place = connection.attempt.untracked, !connection.isTranslated(in: place.netns),
+            wouldTranslate(at: place) != false
+        else { return nil }
+        return place
+    }
+
+    /// Where conntrack called a packet INVALID that NAT should have translated: the SYN, for which there is a
+    /// rule, or the answer in a namespace that translates the connection.
+    func findInvalid() -> Sighting? {
+        let invalid = connection.attempt.invalid
+        if let syn = invalid[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) != false {
+            return syn
+        }
+        if let synack = invalid[.synack], connection.isTranslated(in: synack.netns) { return synack }
+        if let ack = invalid[.ack], connection.isTranslated(in: ack.netns) { return ack }
+        return nil
+    }
+
+    // MARK: The rule that translated
+
+    /// The rule that translated the destination last on the way, seen or the only one that can have.
+    var translatingRule: Rule? {
+        guard let index = connection.trail.translators.lastIndex(where: { $0.action == .natDestination }) else {
+            return nil
+        }
+        return connection.trail.translators[index].rule ?? concludedRules[index]
+    }
+
+    /// For translations whose rule was not seen: the only rule that can have made them. By their place in
+    /// the trail.
+    func findConcludedRules() -> [Int: Rule] {
+        var rules: [Int: Rule] = [:]
+        for (index, translator) in connection.trail.translators.enumerated()
+        where translator.rule == nil && translator.netns != 0 {
+            let effect: RuleSearch.Effect =
+                translator.action == .natSource
+                ? .translateSource(to: translator.after.source)
+                : .translateDestination(to: translator.after.destination)
+            rules[index] =
+                facts.rules(
+                    RuleSearch(
+                        effect: effect, stage: translator.stage, tuple: translator.before, flags: .syn,
+                        inputInterface: nil, outputInterface: nil, netns: translator.netns))?.only
+        }
+        return rules
+    }
+
+    /// Adds a step for each rule that was concluded and not seen, so that the timeline has it too.
+    func tellConcludedRules() {
+        for (index, rule) in concludedRules.sorted(by: { $0.key < $1.key }) {
+            let translator = connection.trail.translators[index]
+            connection.trail.translators[index].rule = rule
+            connection.tell(rule, by: translator)
+        }
+    }
+}
+
+extension Connection {
+    func isTranslated(in netns: UInt32) -> Bool { trail.translators.contains { $0.netns == netns } }
+
+    /// A step for a rule that must have translated: at the time of the last one, for it is concluded now.
+    fileprivate func tell(_ rule: Rule, by translator: Trail.Translator) {
+        guard steps.count < Connection.maximumSteps, let last = steps.last else { return }
+        steps.append(
+            Step(
+                sequence: steps.count + omittedSteps, time: last.time, offset: last.offset, action: .rule,
+                stage: translator.stage, function: nil, backend: .inferred, netns: translator.netns,
+                netnsName: steps.last { $0.netns == translator.netns }?.netnsName, cpu: 0, packet: nil,
+                conntrack: nil, reason: nil, rule: rule, process: nil, interface: nil, detail: .none, course: course))
+    }
+}

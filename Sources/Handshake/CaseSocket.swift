@@ -1,0 +1,103 @@
+// What happened at the socket, beside there being none: queues that are full, and TCP's refusals.
+
+extension Case {
+    struct FullQueue {
+        var place: Sighting
+        var listener: Listener?
+        var isSynQueue = false
+        var length: UInt32
+        var limit: UInt32
+        var evidence: [Evidence] = []
+    }
+
+    /// The listener had no room for the SYN, or for the connection that its last ACK would have made.
+    func findFullQueue() -> FullQueue? {
+        // Where it was seen, the numbers are those of that moment.
+        if let finishing = connection.attempt.finishing, let queues = finishing.listener.queues {
+            switch ending {
+            case .overflow, .reset: break
+            case .dropped(let drop) where drop.role == .ack: break
+            default: return nil
+            }
+            var full = FullQueue(
+                place: endSighting ?? finishing.sighting, listener: nil, length: queues.accept, limit: queues.limit)
+            complete(&full)
+            return full
+        }
+        if case .overflow(let at) = ending, let queues = connection.attempt.lookup?.found?.queues {
+            let isSynQueue = !queues.isAcceptQueueFull
+            var full = FullQueue(
+                place: at, listener: nil, isSynQueue: isSynQueue, length: isSynQueue ? queues.syn : queues.accept,
+                limit: queues.limit)
+            complete(&full)
+            return full
+        }
+        return findFullQueueByFacts()
+    }
+
+    /// Without hooks: the packet came to the namespace of a listener that takes it and whose queue is
+    /// full now, and nothing else became of it.
+    private func findFullQueueByFacts() -> FullQueue? {
+        let place: Sighting
+        switch ending {
+        case .lost(let at) where !isFinal && !isIncomplete && connection.attempt.firstSynack == nil:
+            guard at.stage == .ingress || at.stage == .socket else { return nil }
+            place = at
+        case .dropped(let drop) where drop.role == .ack && step(drop.sighting)?.stage == .socket:
+            place = drop.sighting
+        case .reset(let reset) where reset.maker == .tcp && reset.packet.flags.role == .ack:
+            place = reset.sighting
+        default: return nil
+        }
+        guard let listener = matchingListeners.first(where: { $0.acceptQueue > $0.acceptQueueLimit }) else { return nil }
+        var full = FullQueue(
+            place: place, listener: listener, length: listener.acceptQueue, limit: listener.acceptQueueLimit)
+        complete(&full)
+        return full
+    }
+
+    private func complete(_ full: inout FullQueue) {
+        if full.listener == nil { full.listener = matchingListeners.first }
+        let netns = full.place.netns
+        guard netns != 0 else { return }
+        if full.isSynQueue {
+            full.evidence.append(.counter(name: "syn_queue", value: UInt64(full.length)))
+            if let value = facts.sysctl("net/ipv4/tcp_syncookies", netns: netns) {
+                full.evidence.append(.sysctl(name: "net.ipv4.tcp_syncookies", value: value))
+            }
+        } else if case .reset = ending, let value = facts.sysctl("net/ipv4/tcp_abort_on_overflow", netns: netns) {
+            full.evidence.append(.sysctl(name: "net.ipv4.tcp_abort_on_overflow", value: value))
+        }
+    }
+
+    private var endSighting: Sighting? {
+        switch ending {
+        case .reset(let reset): reset.sighting
+        case .dropped(let drop): drop.sighting
+        case .overflow(let at): at
+        default: nil
+        }
+    }
+
+    /// Reasons for which a packet is freed in TCP's functions and that say nothing about a socket.
+    private static let reasonsWithoutSocket: Set<String> = [
+        "NO_SOCKET", "NOT_SPECIFIED", "TCP_CSUM", "PKT_TOO_SMALL", "OTHERHOST", "NETFILTER_DROP", "NOMEM",
+    ]
+
+    /// Where TCP refused although there is a socket: with an RST, or by dropping the packet for a reason
+    /// that it names, or after a look-up that found one.
+    var refusal: Sighting? {
+        switch ending {
+        case .reset(let reset) where reset.maker == .tcp && reset.hasSocket && reset.packet.flags.role != .synack:
+            return reset.sighting
+        case .dropped(let drop):
+            guard let step = step(drop.sighting), step.stage == .socket, drop.role == .syn || drop.role == .ack else {
+                return nil
+            }
+            let isNamed = step.reason.map { !Self.reasonsWithoutSocket.contains($0) } ?? false
+            let isFound = connection.attempt.lookup?.found != nil && step.reason != "TCP_CSUM"
+            return isNamed || isFound ? drop.sighting : nil
+        default: return nil
+        }
+    }
+}
