@@ -2,6 +2,19 @@
 /* Packets at the edges: coming in by a device, leaving by one, and freed as dropped. */
 #include "icmp.h"
 
+/* The rest of a program at a device, in a frame of its own: the kernel bounds what a chain of calls may use. */
+static __noinline int observe_at_device(const struct headers *h, const struct sk_buff *skb, __u16 hook)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_PACKET,
+		.hook = hook,
+		.backend = NATTRACE_BACKEND_TRACEPOINT,
+		.stage = hook == NATTRACE_HOOK_NETIF_RECEIVE_SKB ? NATTRACE_STAGE_INGRESS : NATTRACE_STAGE_EGRESS,
+	};
+
+	return note_packet(&o, h, skb) ? observe_packet(&o) : 0;
+}
+
 /*
  * These two see every packet of the machine, so they read the headers' place by
  * direct loads, which BTF tracepoints may do, and fill nothing in before that.
@@ -18,14 +31,7 @@ int BPF_PROG(trace_netif_receive_skb, struct sk_buff *skb)
 			observe_icmp(&h, skb, data, skb->tail - (data - skb->head), NATTRACE_HOOK_NETIF_RECEIVE_SKB);
 		return 0;
 	}
-
-	struct nattrace_observation o = {
-		.kind = NATTRACE_KIND_PACKET,
-		.hook = NATTRACE_HOOK_NETIF_RECEIVE_SKB,
-		.backend = NATTRACE_BACKEND_TRACEPOINT,
-		.stage = NATTRACE_STAGE_INGRESS,
-	};
-	return note_packet(&o, &h, skb) ? observe_packet(&o) : 0;
+	return observe_at_device(&h, skb, NATTRACE_HOOK_NETIF_RECEIVE_SKB);
 }
 
 SEC("tp_btf/net_dev_start_xmit")
@@ -40,14 +46,7 @@ int BPF_PROG(trace_net_dev_start_xmit, struct sk_buff *skb)
 				     NATTRACE_HOOK_NET_DEV_START_XMIT);
 		return 0;
 	}
-
-	struct nattrace_observation o = {
-		.kind = NATTRACE_KIND_PACKET,
-		.hook = NATTRACE_HOOK_NET_DEV_START_XMIT,
-		.backend = NATTRACE_BACKEND_TRACEPOINT,
-		.stage = NATTRACE_STAGE_EGRESS,
-	};
-	return note_packet(&o, &h, skb) ? observe_packet(&o) : 0;
+	return observe_at_device(&h, skb, NATTRACE_HOOK_NET_DEV_START_XMIT);
 }
 
 /* Raw context, because the number of arguments grew: a reason came in 5.17, a socket in 6.11. */

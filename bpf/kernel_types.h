@@ -202,8 +202,14 @@ struct nft_chain {
 	char *name;
 };
 
+enum nft_chain_types {
+	NFT_CHAIN_T_DEFAULT,
+	NFT_CHAIN_T_ROUTE,
+	NFT_CHAIN_T_NAT,
+};
+
 struct nft_chain_type {
-	int type; /* enum nft_chain_types */
+	enum nft_chain_types type;
 };
 
 struct nft_base_chain {
@@ -287,7 +293,6 @@ struct nf_nat_range2 {
 #define NFT_JUMP 0xfffffffdu /* -3, NFT_GOTO -4, NFT_RETURN -5: none of them decides */
 #define NFT_GOTO 0xfffffffcu
 #define NFT_RETURN 0xfffffffbu
-#define NFT_CHAIN_T_NAT 2
 #define NFT_TRACETYPE_POLICY 1
 #define NFT_TRACETYPE_RULE 3
 #define NF_NAT_RANGE_MAP_IPS 1
