@@ -1,3 +1,4 @@
+import CNattrace
 import Glibc
 
 /// A file descriptor with one owner, closed with it.
@@ -18,6 +19,13 @@ struct Descriptor: ~Copyable {
     }
 
     deinit { close(raw) }
+
+    /// pipe2(2), with O_CLOEXEC: both ends, for the caller to own.
+    static func pipe() throws(FactFailure) -> (reader: Int32, writer: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw FactFailure(call: "pipe2") }
+        return (ends[0], ends[1])
+    }
 }
 
 /// What tells two files apart: inode numbers alone are unique on one file system only.

@@ -7,6 +7,11 @@ import Handshake
 /// namespace. Everything is asked when it is needed first; what is kept is proved again
 /// before it is used, and bounded.
 public final class LiveFacts: Facts {
+    /// Namespaces looked into for a listener elsewhere. About 0.1 ms each.
+    static let maximumElsewhere = 512
+    /// Nanoseconds for such a search, which holds up the tracing meanwhile.
+    static let timeElsewhere: UInt64 = 500_000_000
+
     private let names: (any KernelNames)?
     private let namespaces = NetworkNamespaces()
     private let namespaceNames: NamespaceNames
@@ -33,8 +38,9 @@ public final class LiveFacts: Facts {
         case .dropReason(let raw): reason { $0.dropReason(raw) }
         case .resetReason(let raw): reason { $0.resetReason(raw) }
         case .netnsName(let inode): namespaceNames.name(of: inode)
-        case .listenersElsewhere, .sysctl, .route, .neighbour, .conntrackEntry, .rule, .rules:
-            .unavailable("not asked yet")
+        case .listenersElsewhere(let port, let netns): listenersElsewhere(port: port, netns: netns)
+        case .sysctl(let name, let netns): sysctl(name, netns: netns)
+        case .route, .neighbour, .conntrackEntry, .rule, .rules: .unavailable("not asked yet")
         }
     }
 
@@ -44,19 +50,80 @@ public final class LiveFacts: Facts {
         symbols = nil
     }
 
-    private func listeners(port: UInt16, netns: UInt32) -> Answer {
+    /// What `body` answers; where it fails, why.
+    private func answering(_ body: () throws(FactFailure) -> Answer) -> Answer {
         do throws(FactFailure) {
-            // A socket stays in the namespace it was made in: nothing else is done there.
-            let socket = try namespaces.inside(netns) { () throws(FactFailure) in
-                try NetlinkSocket(family: NETLINK_SOCK_DIAG, name: "NETLINK_SOCK_DIAG")
-            }
-            var listeners = try ListenerDump.listeners(port: port, over: socket)
-            guard !listeners.isEmpty else { return .listeners([]) }
-            let processes = owners.owners(of: Set(listeners.map(\.inode)))
-            for index in listeners.indices { listeners[index].process = processes[listeners[index].inode] }
-            return .listeners(listeners)
+            return try body()
         } catch {
             return .unavailable(error.description)
+        }
+    }
+
+    /// A netlink socket in a namespace. It stays in the one it was made in, so nothing else is
+    /// done there.
+    private func socket(_ family: Int32, _ name: String, in netns: UInt32) throws(FactFailure) -> NetlinkSocket {
+        try namespaces.inside(netns) { () throws(FactFailure) in try NetlinkSocket(family: family, name: name) }
+    }
+
+    private func listeners(port: UInt16, netns: UInt32) -> Answer {
+        answering { () throws(FactFailure) in
+            let socket = try socket(NETLINK_SOCK_DIAG, "NETLINK_SOCK_DIAG", in: netns)
+            return .listeners(withOwners(try ListenerDump.listeners(port: port, over: socket)))
+        }
+    }
+
+    private func withOwners(_ listeners: [Listener]) -> [Listener] {
+        guard !listeners.isEmpty else { return [] }
+        let processes = owners.owners(of: Set(listeners.map(\.inode)))
+        return listeners.map { listener in
+            var listener = listener
+            listener.process = processes[listener.inode]
+            return listener
+        }
+    }
+
+    private func listenersElsewhere(port: UInt16, netns: UInt32) -> Answer {
+        answering { () throws(FactFailure) in
+            let deadline = monotonicTime() &+ Self.timeElsewhere
+            let others = try namespaces.others(than: netns, limit: Self.maximumElsewhere, until: deadline)
+            var found: [Listener] = []
+            var isComplete = others.isComplete
+            var seen = 0
+            var failure: FactFailure?
+            for inode in others.inodes {
+                guard monotonicTime() < deadline else {
+                    isComplete = false
+                    break
+                }
+                do throws(FactFailure) {
+                    let socket = try socket(NETLINK_SOCK_DIAG, "NETLINK_SOCK_DIAG", in: inode)
+                    let listeners = try ListenerDump.listeners(port: port, over: socket)
+                    seen += 1
+                    guard !listeners.isEmpty else { continue }
+                    var name: String?
+                    if case .name(let text) = namespaceNames.name(of: inode) { name = text }
+                    for var listener in listeners {
+                        listener.elsewhere = Listener.Namespace(inode: inode, name: name)
+                        found.append(listener)
+                    }
+                } catch {
+                    // Gone meanwhile, or not for this user: the others count none the less.
+                    failure = error
+                }
+            }
+            if seen == 0, let failure { throw failure }
+            // Half a search that found nothing says nothing; what it found stands.
+            if found.isEmpty, !isComplete {
+                throw FactFailure("this machine has more network namespaces than are looked into for a listener")
+            }
+            return .listeners(withOwners(found))
+        }
+    }
+
+    private func sysctl(_ name: String, netns: UInt32) -> Answer {
+        answering { () throws(FactFailure) in
+            try namespaces.inside(netns) { () throws(FactFailure) in try Sysctl.value(name) }
+                .map(Answer.name) ?? .nothing
         }
     }
 

@@ -97,39 +97,78 @@ final class NetworkNamespaces {
     /// A path that leads to a namespace: names first, then processes, the lowest pid first.
     func find(_ inode: UInt32) throws(FactFailure) -> String {
         let wanted = identity(inode)
-        var denied = false
+        var result: String?
+        let isDenied = try visitAll { path, number in
+            if identity(number) == wanted { result = path }
+            return result == nil
+        }
+        if let result { return result }
+        if isDenied {
+            throw FactFailure(
+                call: "network namespace \(inode) not found among those that may be looked at", code: EACCES)
+        }
+        throw FactFailure(call: "no name and no process leads to network namespace \(inode)", code: ENOENT)
+    }
+
+    /// Inode numbers of every namespace but one that a name or a process leads to, each once.
+    ///
+    /// At most `limit` of them, and those found until `deadline` (nanoseconds of
+    /// `monotonicTime`); `isComplete` says whether these cut something off. Throws where this user
+    /// may look at none.
+    func others(
+        than inode: UInt32, limit: Int, until deadline: UInt64
+    ) throws(FactFailure) -> (inodes: [UInt32], isComplete: Bool) {
+        var inodes: [UInt32] = []
+        var seen: Set<UInt32> = [inode]
+        var isComplete = true
+        let isDenied = try visitAll { _, number in
+            if !seen.contains(number) {
+                guard inodes.count < limit else {
+                    isComplete = false
+                    return false
+                }
+                seen.insert(number)
+                inodes.append(number)
+            }
+            isComplete = monotonicTime() < deadline
+            return isComplete
+        }
+        if isDenied, isComplete, inodes.isEmpty {
+            throw FactFailure(call: "no other network namespace may be looked at", code: EACCES)
+        }
+        return (inodes, isComplete)
+    }
+
+    /// Shows every path that leads to a namespace, with the namespace's inode number, until `body`
+    /// says false; paths are remembered. Returns whether some may not be looked at.
+    private func visitAll(_ body: (String, UInt32) -> Bool) throws(FactFailure) -> Bool {
+        var isDenied = false
         func visit(_ path: String) -> Bool {
             do throws(FactFailure) {
                 let identity = try FileIdentity(path: path)
-                guard identity.device == wanted?.device, let number = UInt32(exactly: identity.inode) else {
-                    return false
+                guard identity.device == ownIdentity?.device, let number = UInt32(exactly: identity.inode) else {
+                    return true
                 }
                 if known[number] == nil {
                     if known.count >= Self.maximumKept { known.removeAll() }
                     known[number] = path
                 }
-                return identity == wanted
+                return body(path, number)
             } catch {
-                if error.isPermission { denied = true }
-                return false
+                if error.isPermission { isDenied = true }
+                return true
             }
         }
         for folder in folders {
             // Most machines have none of these folders.
             for name in (try? Files.names(in: folder, limit: Self.maximumNames)) ?? [] {
-                let path = "\(folder)/\(name)"
-                if visit(path) { return path }
+                if !visit("\(folder)/\(name)") { return isDenied }
             }
         }
         for pid in try processes.pids() {
-            let path = processes.networkNamespacePath(of: pid)
-            if visit(path) { return path }
+            if !visit(processes.networkNamespacePath(of: pid)) { break }
         }
-        if denied {
-            throw FactFailure(
-                call: "network namespace \(inode) not found among those that may be looked at", code: EACCES)
-        }
-        throw FactFailure(call: "no name and no process leads to network namespace \(inode)", code: ENOENT)
+        return isDenied
     }
 }
 

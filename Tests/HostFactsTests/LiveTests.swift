@@ -19,7 +19,9 @@ private final class ListeningSocket {
 
     /// 127.0.0.1, or `::` with IPV6_V6ONLY as told.
     init(v6Only: Bool? = nil, backlog: Int32 = 17) throws {
-        let fd = socket(v6Only == nil ? AF_INET : AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        // Tests run beside others that start programs.
+        let fd = socket(
+            v6Only == nil ? AF_INET : AF_INET6, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw Failure(call: "socket") }
         self.fd = fd
         func withAddress<T>(_ address: inout T, _ body: (UnsafeMutablePointer<sockaddr>) -> Int32) -> Int32 {
@@ -66,7 +68,6 @@ private final class ListeningSocket {
     }
 }
 
-/// Forks children in no test: a listener inherited by one would outlive its test.
 @Suite(.serialized) struct LiveTests {
     private let facts = LiveFacts(names: nil)
     private let own: UInt32
@@ -95,7 +96,8 @@ private final class ListeningSocket {
         #expect(found[0].acceptQueueLimit == 17)
         #expect(found[0].inode == socket.inode)
         let comm = try Files.bytes("/proc/self/comm", limit: 64).dropLast()
-        #expect(found[0].process == ProcessIdentity(pid: getpid(), name: String(decoding: comm, as: UTF8.self)))
+        #expect(found[0].process?.pid == getpid())
+        #expect(found[0].process?.name == String(decoding: comm, as: UTF8.self))
     }
 
     @Test(arguments: [true, false]) func tellsV6Only(v6Only: Bool) throws {
@@ -164,6 +166,56 @@ private final class ListeningSocket {
             }
             #expect(text.contains("kptr_restrict"))
         }
+    }
+}
+
+/// In namespaces that the tests make, for which they need root.
+@Suite(.serialized, .enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
+struct LiveNamespaceTests {
+    private let facts = LiveFacts(names: nil)
+
+    @Test func readsSysctlsOfTheNamespace() throws {
+        let on = try PrivateNamespace("echo 1 >/proc/sys/net/ipv4/ip_forward")
+        let off = try PrivateNamespace("echo 0 >/proc/sys/net/ipv4/ip_forward")
+        #expect(facts.answer(.sysctl(name: "net/ipv4/ip_forward", netns: on.inode)) == .name("1"))
+        #expect(facts.answer(.sysctl(name: "net/ipv4/ip_forward", netns: off.inode)) == .name("0"))
+        #expect(facts.answer(.sysctl(name: "net/ipv4/conf/eth9/rp_filter", netns: on.inode)) == .nothing)
+        guard case .unavailable = facts.answer(.sysctl(name: "net/../kernel/osrelease", netns: on.inode)) else {
+            Issue.record("a way out of /proc/sys")
+            return
+        }
+    }
+
+    @Test func findsListenersElsewhere() throws {
+        let own = try netnsInode(of: "pid:\(getpid())")
+        let socket = try ListeningSocket()
+        let other = try PrivateNamespace()
+        let third = try PrivateNamespace()
+        // Nothing in its own namespace counts, where it is asked about that.
+        #expect(facts.answer(.listenersElsewhere(port: socket.port, netns: own)) == .listeners([]))
+        for inode in [other.inode, third.inode] {
+            guard case .listeners(let found) = facts.answer(.listenersElsewhere(port: socket.port, netns: inode)) else {
+                Issue.record("no answer")
+                continue
+            }
+            #expect(found.map(\.inode) == [socket.inode])
+            #expect(found.first?.elsewhere?.inode == own)
+            #expect(found.first?.process?.pid == getpid())
+        }
+    }
+
+    @Test func boundsTheSearchElsewhere() throws {
+        let namespaces = NetworkNamespaces()
+        let own = try netnsInode(of: "pid:\(getpid())")
+        let others = try [PrivateNamespace(), PrivateNamespace()]
+        let all = try namespaces.others(than: own, limit: 1000, until: .max)
+        #expect(all.isComplete)
+        #expect(Set(others.map(\.inode)).isSubset(of: all.inodes))
+        #expect(!all.inodes.contains(own))
+        #expect(Set(all.inodes).count == all.inodes.count)
+        let one = try namespaces.others(than: own, limit: 1, until: .max)
+        #expect(one.inodes.count == 1 && !one.isComplete)
+        #expect(try !namespaces.others(than: own, limit: 1000, until: 0).isComplete)
     }
 }
 

@@ -25,8 +25,9 @@ static inline unsigned short nattrace_terminal_columns(int descriptor)
 	return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-// sched.h hides them without _GNU_SOURCE, which Swift's importer does not define.
-int setns(int fd, int nstype);	// HostFacts, KernelTracer
-int unshare(int flags);		// KernelTracer: rule tracing
+// Hidden without _GNU_SOURCE, which Swift's importer does not define.
+int setns(int fd, int nstype);		// HostFacts, KernelTracer
+int pipe2(int pipefd[2], int flags);	// HostFacts: reading what a program says
+int unshare(int flags);			// KernelTracer: rule tracing
 
 #endif
