@@ -31,11 +31,22 @@ struct ProcessTable {
     func networkNamespacePath(of pid: Int32) -> String { "\(folder)/\(pid)/ns/net" }
 
     /// The container that a process runs in, by its control group; nil: none, or it is gone.
-    func containerID(of pid: Int32) -> String? {
+    func containerID(of pid: Int32) -> String? { ContainerID.find(inControlGroups: controlGroups(of: pid)) }
+
+    /// What an operator calls a process: its name, and its container or else its systemd unit.
+    func identity(of pid: Int32) -> ProcessIdentity {
+        let groups = controlGroups(of: pid)
+        let container = ContainerID.find(inControlGroups: groups)
+        return ProcessIdentity(
+            pid: pid, name: name(of: pid), unit: container == nil ? UnitName.find(inControlGroups: groups) : nil,
+            container: container)
+    }
+
+    /// The text of `/proc/PID/cgroup`; empty: the process is gone.
+    private func controlGroups(of pid: Int32) -> [UInt8] {
         // 13 hierarchies of cgroup v1 with paths of up to 4096 bytes would be 52 KB; real
         // ones are a tenth of that.
-        guard let bytes = try? Files.bytes("\(folder)/\(pid)/cgroup", limit: 1 << 16) else { return nil }
-        return ContainerID.find(inControlGroups: bytes)
+        (try? Files.bytes("\(folder)/\(pid)/cgroup", limit: 1 << 16)) ?? []
     }
 
     /// A decimal number without sign, as folders of processes are named.

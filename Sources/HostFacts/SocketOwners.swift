@@ -42,7 +42,7 @@ final class SocketOwners {
         for inode in inodes where inode != 0 {
             if let holder = known[inode] {
                 if stillHolds(holder, inode) {
-                    result[inode] = identity(holder.pid)
+                    result[inode] = processes.identity(of: holder.pid)
                     continue
                 }
                 known[inode] = nil
@@ -58,13 +58,9 @@ final class SocketOwners {
             missed[inode] = found[inode] == nil ? now : nil
             guard let holder = found[inode] else { continue }
             known[inode] = holder
-            result[inode] = identity(holder.pid)
+            result[inode] = processes.identity(of: holder.pid)
         }
         return result
-    }
-
-    private func identity(_ pid: Int32) -> ProcessIdentity {
-        ProcessIdentity(pid: pid, name: processes.name(of: pid))
     }
 
     private func stillHolds(_ holder: Holder, _ inode: UInt64) -> Bool {
