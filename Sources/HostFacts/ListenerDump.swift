@@ -10,6 +10,7 @@ struct ListenerDump {
     /// Sockets that share one port (SO_REUSEPORT, or one for each address). Past this the
     /// answer is refused: half a list could hide the socket that matters.
     static let maximumListeners = 4096
+    private static let subject = "sock_diag"
 
     /// The TCP port asked for, host order.
     let port: UInt16
@@ -45,36 +46,26 @@ struct ListenerDump {
 
     /// Takes one datagram. Throws where the kernel reports an error or the bytes make no sense.
     mutating func add(_ datagram: [UInt8]) throws(FactFailure) {
-        var rest = datagram[...]
-        // What is shorter than a header at the end is padding.
-        while !isComplete, let header = rest.load(nlmsghdr.self) {
-            let length = Int(header.nlmsg_len)
-            guard length >= MemoryLayout<nlmsghdr>.size, length <= rest.count else {
-                throw FactFailure("sock_diag: a message of \(length) bytes where \(rest.count) are left")
-            }
-            let body = rest.prefix(length).dropFirst(MemoryLayout<nlmsghdr>.size)
-            rest = rest.dropFirst(align(length))
-            guard header.nlmsg_seq == sequence else { continue }
-            if header.nlmsg_flags & UInt16(NLM_F_DUMP_INTR) != 0 { isInterrupted = true }
-            try add(type: Int32(header.nlmsg_type), body)
+        var messages = NetlinkMessages(datagram, subject: Self.subject)
+        while !isComplete, let message = try messages.next() {
+            guard message.sequence == sequence else { continue }
+            if message.flags & UInt16(NLM_F_DUMP_INTR) != 0 { isInterrupted = true }
+            try add(message)
         }
     }
 
-    private mutating func add(type: Int32, _ body: ArraySlice<UInt8>) throws(FactFailure) {
-        switch type {
+    private mutating func add(_ message: NetlinkMessage) throws(FactFailure) {
+        switch message.type {
         case NLMSG_DONE:
             // A dump that failed on the way says so here, by a negative error number.
-            if let code = body.load(Int32.self), code < 0 { throw Self.kernelError(code) }
+            if let code = message.body.load(Int32.self), code < 0 { throw Self.kernelError(0 &- code) }
             isComplete = true
         case NLMSG_ERROR:
-            guard let code = body.load(Int32.self) else {
-                throw FactFailure("sock_diag: an error message without an error")
-            }
-            throw Self.kernelError(code)
+            throw Self.kernelError(try message.errorCode(Self.subject))
         case NLMSG_OVERRUN:
             throw FactFailure("sock_diag: the kernel lost a part of its answer")
         case Int32(SOCK_DIAG_BY_FAMILY):
-            try addListener(body)
+            try addListener(message.body)
         default:
             break
         }
@@ -82,9 +73,8 @@ struct ListenerDump {
 
     private static func kernelError(_ code: Int32) -> FactFailure {
         // __sock_diag_cmd and inet_diag_lock_handler, after they tried to load it.
-        if code == -ENOENT { return FactFailure("sock_diag: this kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)") }
-        // Negated without overflow: the bytes may say anything.
-        return FactFailure(call: "sock_diag", code: 0 &- code)
+        if code == ENOENT { return FactFailure("sock_diag: this kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)") }
+        return FactFailure(call: subject, code: code)
     }
 
     private mutating func addListener(_ body: ArraySlice<UInt8>) throws(FactFailure) {
@@ -118,19 +108,13 @@ struct ListenerDump {
     /// INET_DIAG_SKV6ONLY, which the kernel adds to every listening IPv6 socket
     /// (inet_diag_msg_attrs_fill); nil: IPv4.
     private static func isIPv6Only(_ attributes: ArraySlice<UInt8>) throws(FactFailure) -> Bool? {
-        var rest = attributes
-        while let header = rest.load(nlattr.self) {
-            let length = Int(header.nla_len)
-            guard length >= MemoryLayout<nlattr>.size, length <= rest.count else {
-                throw FactFailure("sock_diag: an attribute of \(length) bytes where \(rest.count) are left")
+        var attributes = NetlinkAttributes(attributes, subject: subject)
+        while let attribute = try attributes.next() {
+            guard attribute.type == Int32(INET_DIAG_SKV6ONLY) else { continue }
+            guard let value = attribute.value.first else {
+                throw FactFailure("sock_diag: an empty attribute INET_DIAG_SKV6ONLY")
             }
-            if Int32(header.nla_type) == Int32(INET_DIAG_SKV6ONLY) {
-                guard let value = rest.prefix(length).dropFirst(MemoryLayout<nlattr>.size).first else {
-                    throw FactFailure("sock_diag: an empty attribute INET_DIAG_SKV6ONLY")
-                }
-                return value != 0
-            }
-            rest = rest.dropFirst(align(length))
+            return value != 0
         }
         return nil
     }
@@ -170,26 +154,5 @@ extension ListenerDump {
             result[index].interface?.name = transport.interfaceName(interface.index)
         }
         return result
-    }
-}
-
-extension IPAddress.Family {
-    fileprivate init?(socketFamily: UInt8) {
-        switch Int32(socketFamily) {
-        case AF_INET: self = .v4
-        case AF_INET6: self = .v6
-        default: return nil
-        }
-    }
-}
-
-/// NLMSG_ALIGN and NLA_ALIGN, which are the same.
-private func align(_ length: Int) -> Int { (length + 3) & ~3 }
-
-extension ArraySlice<UInt8> {
-    /// The value at the beginning, in host order; nil: there are not enough bytes.
-    fileprivate func load<T: BitwiseCopyable>(_ type: T.Type) -> T? {
-        guard count >= MemoryLayout<T>.size else { return nil }
-        return withUnsafeBytes { $0.loadUnaligned(as: type) }
     }
 }

@@ -9,6 +9,8 @@ protocol NetlinkTransport: ~Copyable {
     func receive() throws(FactFailure) -> [UInt8]
     /// Name of an interface in the socket's namespace; nil: there is none of this index.
     func interfaceName(_ index: UInt32) -> String?
+    /// Index of an interface in the socket's namespace; nil: there is none of this name.
+    func interfaceIndex(_ name: String) -> UInt32?
 }
 
 /// A netlink socket (netlink(7)). It belongs for good to the network namespace in which it
@@ -89,5 +91,24 @@ struct NetlinkSocket: ~Copyable, NetlinkTransport {
         return withUnsafeBytes(of: &request.ifr_ifrn.ifrn_name) { name in
             String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
         }
+    }
+
+    func interfaceIndex(_ name: String) -> UInt32? {
+        var request = ifreq()
+        let fits = withUnsafeMutableBytes(of: &request.ifr_ifrn.ifrn_name) { field in
+            // The kernel's own limit is the same, its NUL included (IFNAMSIZ).
+            guard name.utf8.count < field.count else { return false }
+            field.copyBytes(from: name.utf8)
+            return true
+        }
+        guard fits, ioctl(socket.raw, UInt(SIOCGIFINDEX), &request) == 0 else { return nil }
+        return UInt32(exactly: request.ifr_ifru.ifru_ivalue)
+    }
+
+    /// Has the kernel check requests strictly, and with that heed filters of dumps
+    /// (NETLINK_GET_STRICT_CHK, Linux 4.20); without it dumps are whole.
+    func setStrict() {
+        var on: Int32 = 1
+        _ = setsockopt(socket.raw, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 }

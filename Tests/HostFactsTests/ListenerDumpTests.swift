@@ -203,6 +203,7 @@ private final class ScriptedTransport: NetlinkTransport {
     }
 
     func interfaceName(_ index: UInt32) -> String? { index == 5 ? "vrf-blue" : nil }
+    func interfaceIndex(_ name: String) -> UInt32? { name == "vrf-blue" ? 5 : nil }
 }
 
 @Suite struct ListenerQueryTests {

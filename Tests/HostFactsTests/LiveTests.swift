@@ -68,155 +68,163 @@ private final class ListeningSocket {
     }
 }
 
-@Suite(.serialized) struct LiveTests {
-    private let facts = LiveFacts(names: nil)
-    private let own: UInt32
+/// All that starts programs or makes sockets, one after the other: until a child has executed its
+/// program it holds a copy of every descriptor, so that a socket may outlive its test.
+@Suite(.serialized) enum LiveSuites {}
 
-    init() throws {
-        own = try netnsInode(of: "pid:\(getpid())")
-    }
+extension LiveSuites {
+    @Suite struct LiveTests {
+        private let facts = LiveFacts(names: nil)
+        private let own: UInt32
 
-    private func listeners(_ port: UInt16) throws -> [Listener] {
-        guard case .listeners(let all) = facts.answer(.listeners(port: port, netns: own)) else {
-            Issue.record("\(facts.answer(.listeners(port: port, netns: own)))")
-            return []
+        init() throws {
+            own = try netnsInode(of: "pid:\(getpid())")
         }
-        return all
-    }
 
-    @Test func findsAListenerWithItsProcess() throws {
-        let socket = try ListeningSocket()
-        let found = try listeners(socket.port)
-        try #require(found.count == 1)
-        #expect(found[0].address.description == "127.0.0.1")
-        #expect(found[0].port == socket.port)
-        #expect(found[0].isIPv6Only == nil)
-        #expect(found[0].interface == nil)
-        #expect(found[0].acceptQueue == 0)
-        #expect(found[0].acceptQueueLimit == 17)
-        #expect(found[0].inode == socket.inode)
-        let comm = try Files.bytes("/proc/self/comm", limit: 64).dropLast()
-        #expect(found[0].process?.pid == getpid())
-        #expect(found[0].process?.name == String(decoding: comm, as: UTF8.self))
-    }
-
-    @Test(arguments: [true, false]) func tellsV6Only(v6Only: Bool) throws {
-        let socket = try ListeningSocket(v6Only: v6Only)
-        let found = try listeners(socket.port)
-        #expect(found.map(\.isIPv6Only) == [v6Only])
-        #expect(found.map(\.address.description) == ["::"])
-        #expect(found.map(\.inode) == [socket.inode])
-    }
-
-    @Test func forgetsAListenerThatIsGone() throws {
-        let socket = try ListeningSocket()
-        #expect(try listeners(socket.port).count == 1)
-        socket.stop()
-        #expect(try listeners(socket.port) == [])
-    }
-
-    @Test func saysWhichNamespaceItDidNotFind() {
-        guard case .unavailable(let text) = facts.answer(.listeners(port: 80, netns: 1)) else {
-            Issue.record("an answer from a namespace that cannot be")
-            return
-        }
-        #expect(text.contains("network namespace 1"))
-    }
-
-    @Test(
-        .enabled(
-            if: (try? Files.names(in: NamespaceNames.folder, limit: 1))?.isEmpty ?? true,
-            "the tests' own namespace may have a name"))
-    func doesNotNameItsOwnNamespaceWithoutAName() {
-        #expect(facts.answer(.netnsName(inode: own)) == .nothing)
-    }
-
-    @Test func namesReasonsOnlyByTheKernelsNames() {
-        struct Names: KernelNames {
-            func dropReason(_ raw: UInt32) -> String? { raw == 3 ? "NO_SOCKET" : nil }
-            func resetReason(_ raw: UInt32) -> String? { raw == 5 ? "NO_SOCKET_TOO" : nil }
-        }
-        let named = LiveFacts(names: Names())
-        #expect(named.answer(.dropReason(3)) == .name("NO_SOCKET"))
-        #expect(named.answer(.dropReason(4)) == .nothing)
-        #expect(named.answer(.resetReason(5)) == .name("NO_SOCKET_TOO"))
-        for question in [Question.dropReason(3), .resetReason(5)] {
-            guard case .unavailable = facts.answer(question) else {
-                Issue.record("a name out of nowhere: \(facts.answer(question))")
-                continue
+        private func listeners(_ port: UInt16) throws -> [Listener] {
+            guard case .listeners(let all) = facts.answer(.listeners(port: port, netns: own)) else {
+                Issue.record("\(facts.answer(.listeners(port: port, netns: own)))")
+                return []
             }
+            return all
         }
-    }
 
-    @Test func readsSymbolsLazilyAndAgainWhenTold() throws {
-        try withTemporaryFolder { folder in
-            let facts = LiveFacts(names: nil, symbolsPath: folder.path + "/kallsyms")
-            try folder.write("kallsyms", "1000 T before\n")
-            #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
-            #expect(facts.answer(.symbol(address: 0x10)) == .nothing)
-            try folder.write("kallsyms", "1000 T after\n")
-            #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
-            facts.invalidateSymbols()
-            #expect(facts.answer(.symbol(address: 0x1010)) == .name("after"))
-            try folder.write("kallsyms", "0000 T after\n")
-            facts.invalidateSymbols()
-            guard case .unavailable(let text) = facts.answer(.symbol(address: 0x1010)) else {
-                Issue.record("a symbol without addresses")
+        @Test func findsAListenerWithItsProcess() throws {
+            let socket = try ListeningSocket()
+            let found = try listeners(socket.port)
+            try #require(found.count == 1)
+            #expect(found[0].address.description == "127.0.0.1")
+            #expect(found[0].port == socket.port)
+            #expect(found[0].isIPv6Only == nil)
+            #expect(found[0].interface == nil)
+            #expect(found[0].acceptQueue == 0)
+            #expect(found[0].acceptQueueLimit == 17)
+            #expect(found[0].inode == socket.inode)
+            let comm = try Files.bytes("/proc/self/comm", limit: 64).dropLast()
+            #expect(found[0].process?.pid == getpid())
+            #expect(found[0].process?.name == String(decoding: comm, as: UTF8.self))
+        }
+
+        @Test(arguments: [true, false]) func tellsV6Only(v6Only: Bool) throws {
+            let socket = try ListeningSocket(v6Only: v6Only)
+            let found = try listeners(socket.port)
+            #expect(found.map(\.isIPv6Only) == [v6Only])
+            #expect(found.map(\.address.description) == ["::"])
+            #expect(found.map(\.inode) == [socket.inode])
+        }
+
+        @Test func forgetsAListenerThatIsGone() throws {
+            let socket = try ListeningSocket()
+            #expect(try listeners(socket.port).count == 1)
+            socket.stop()
+            #expect(try listeners(socket.port) == [])
+        }
+
+        @Test func saysWhichNamespaceItDidNotFind() {
+            guard case .unavailable(let text) = facts.answer(.listeners(port: 80, netns: 1)) else {
+                Issue.record("an answer from a namespace that cannot be")
                 return
             }
-            #expect(text.contains("kptr_restrict"))
+            #expect(text.contains("network namespace 1"))
         }
-    }
-}
 
-/// In namespaces that the tests make, for which they need root.
-@Suite(.serialized, .enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
-struct LiveNamespaceTests {
-    private let facts = LiveFacts(names: nil)
-
-    @Test func readsSysctlsOfTheNamespace() throws {
-        let on = try PrivateNamespace("echo 1 >/proc/sys/net/ipv4/ip_forward")
-        let off = try PrivateNamespace("echo 0 >/proc/sys/net/ipv4/ip_forward")
-        #expect(facts.answer(.sysctl(name: "net/ipv4/ip_forward", netns: on.inode)) == .name("1"))
-        #expect(facts.answer(.sysctl(name: "net/ipv4/ip_forward", netns: off.inode)) == .name("0"))
-        #expect(facts.answer(.sysctl(name: "net/ipv4/conf/eth9/rp_filter", netns: on.inode)) == .nothing)
-        guard case .unavailable = facts.answer(.sysctl(name: "net/../kernel/osrelease", netns: on.inode)) else {
-            Issue.record("a way out of /proc/sys")
-            return
+        @Test(
+            .enabled(
+                if: (try? Files.names(in: NamespaceNames.folder, limit: 1))?.isEmpty ?? true,
+                "the tests' own namespace may have a name"))
+        func doesNotNameItsOwnNamespaceWithoutAName() {
+            #expect(facts.answer(.netnsName(inode: own)) == .nothing)
         }
-    }
 
-    @Test func findsListenersElsewhere() throws {
-        let own = try netnsInode(of: "pid:\(getpid())")
-        let socket = try ListeningSocket()
-        let other = try PrivateNamespace()
-        let third = try PrivateNamespace()
-        // Nothing in its own namespace counts, where it is asked about that.
-        #expect(facts.answer(.listenersElsewhere(port: socket.port, netns: own)) == .listeners([]))
-        for inode in [other.inode, third.inode] {
-            guard case .listeners(let found) = facts.answer(.listenersElsewhere(port: socket.port, netns: inode)) else {
-                Issue.record("no answer")
-                continue
+        @Test func namesReasonsOnlyByTheKernelsNames() {
+            struct Names: KernelNames {
+                func dropReason(_ raw: UInt32) -> String? { raw == 3 ? "NO_SOCKET" : nil }
+                func resetReason(_ raw: UInt32) -> String? { raw == 5 ? "NO_SOCKET_TOO" : nil }
             }
-            #expect(found.map(\.inode) == [socket.inode])
-            #expect(found.first?.elsewhere?.inode == own)
-            #expect(found.first?.process?.pid == getpid())
+            let named = LiveFacts(names: Names())
+            #expect(named.answer(.dropReason(3)) == .name("NO_SOCKET"))
+            #expect(named.answer(.dropReason(4)) == .nothing)
+            #expect(named.answer(.resetReason(5)) == .name("NO_SOCKET_TOO"))
+            for question in [Question.dropReason(3), .resetReason(5)] {
+                guard case .unavailable = facts.answer(question) else {
+                    Issue.record("a name out of nowhere: \(facts.answer(question))")
+                    continue
+                }
+            }
+        }
+
+        @Test func readsSymbolsLazilyAndAgainWhenTold() throws {
+            try withTemporaryFolder { folder in
+                let facts = LiveFacts(names: nil, symbolsPath: folder.path + "/kallsyms")
+                try folder.write("kallsyms", "1000 T before\n")
+                #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
+                #expect(facts.answer(.symbol(address: 0x10)) == .nothing)
+                try folder.write("kallsyms", "1000 T after\n")
+                #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
+                facts.invalidateSymbols()
+                #expect(facts.answer(.symbol(address: 0x1010)) == .name("after"))
+                try folder.write("kallsyms", "0000 T after\n")
+                facts.invalidateSymbols()
+                guard case .unavailable(let text) = facts.answer(.symbol(address: 0x1010)) else {
+                    Issue.record("a symbol without addresses")
+                    return
+                }
+                #expect(text.contains("kptr_restrict"))
+            }
         }
     }
 
-    @Test func boundsTheSearchElsewhere() throws {
-        let namespaces = NetworkNamespaces()
-        let own = try netnsInode(of: "pid:\(getpid())")
-        let others = try [PrivateNamespace(), PrivateNamespace()]
-        let all = try namespaces.others(than: own, limit: 1000, until: .max)
-        #expect(all.isComplete)
-        #expect(Set(others.map(\.inode)).isSubset(of: all.inodes))
-        #expect(!all.inodes.contains(own))
-        #expect(Set(all.inodes).count == all.inodes.count)
-        let one = try namespaces.others(than: own, limit: 1, until: .max)
-        #expect(one.inodes.count == 1 && !one.isComplete)
-        #expect(try !namespaces.others(than: own, limit: 1000, until: 0).isComplete)
+    /// In namespaces that the tests make, for which they need root.
+    @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
+    struct LiveNamespaceTests {
+        private let facts = LiveFacts(names: nil)
+
+        @Test func readsSysctlsOfTheNamespace() throws {
+            let on = try PrivateNamespace("echo 1 >/proc/sys/net/ipv4/ip_forward")
+            let off = try PrivateNamespace("echo 0 >/proc/sys/net/ipv4/ip_forward")
+            #expect(facts.answer(.sysctl(name: "net/ipv4/ip_forward", netns: on.inode)) == .name("1"))
+            #expect(facts.answer(.sysctl(name: "net/ipv4/ip_forward", netns: off.inode)) == .name("0"))
+            #expect(facts.answer(.sysctl(name: "net/ipv4/conf/eth9/rp_filter", netns: on.inode)) == .nothing)
+            guard case .unavailable = facts.answer(.sysctl(name: "net/../kernel/osrelease", netns: on.inode)) else {
+                Issue.record("a way out of /proc/sys")
+                return
+            }
+        }
+
+        @Test func findsListenersElsewhere() throws {
+            let own = try netnsInode(of: "pid:\(getpid())")
+            let socket = try ListeningSocket()
+            let other = try PrivateNamespace()
+            let third = try PrivateNamespace()
+            // Nothing in its own namespace counts, where it is asked about that.
+            #expect(facts.answer(.listenersElsewhere(port: socket.port, netns: own)) == .listeners([]))
+            for inode in [other.inode, third.inode] {
+                guard case .listeners(let found) = facts.answer(.listenersElsewhere(port: socket.port, netns: inode))
+                else {
+                    Issue.record("no answer")
+                    continue
+                }
+                #expect(found.map(\.inode) == [socket.inode])
+                #expect(found.first?.elsewhere?.inode == own)
+                #expect(found.first?.process?.pid == getpid())
+            }
+        }
+
+        @Test func boundsTheSearchElsewhere() throws {
+            let namespaces = NetworkNamespaces()
+            let own = try netnsInode(of: "pid:\(getpid())")
+            let others = try [PrivateNamespace(), PrivateNamespace()]
+            let all = try namespaces.others(than: own, limit: 1000, until: .max)
+            #expect(all.isComplete)
+            #expect(Set(others.map(\.inode)).isSubset(of: all.inodes))
+            #expect(!all.inodes.contains(own))
+            #expect(Set(all.inodes).count == all.inodes.count)
+            let one = try namespaces.others(than: own, limit: 1, until: .max)
+            #expect(one.inodes.count == 1 && !one.isComplete)
+            #expect(try !namespaces.others(than: own, limit: 1000, until: 0).isComplete)
+        }
     }
+
 }
 
 @Suite struct NetnsArgumentTests {
