@@ -40,7 +40,8 @@ public final class LiveFacts: Facts {
         case .netnsName(let inode): namespaceNames.name(of: inode)
         case .listenersElsewhere(let port, let netns): listenersElsewhere(port: port, netns: netns)
         case .sysctl(let name, let netns): sysctl(name, netns: netns)
-        case .route, .neighbour, .conntrackEntry, .rule, .rules: .unavailable("not asked yet")
+        case .route(let query): route(query)
+        case .neighbour, .conntrackEntry, .rule, .rules: .unavailable("not asked yet")
         }
     }
 
@@ -124,6 +125,17 @@ public final class LiveFacts: Facts {
         answering { () throws(FactFailure) in
             try namespaces.inside(netns) { () throws(FactFailure) in try Sysctl.value(name) }
                 .map(Answer.name) ?? .nothing
+        }
+    }
+
+    private func route(_ query: RouteQuery) -> Answer {
+        answering { () throws(FactFailure) in
+            let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: query.netns)
+            socket.setStrict()
+            let lookup = RouteLookup(socket) { [namespaces] name throws(FactFailure) in
+                try namespaces.inside(query.netns) { () throws(FactFailure) in try Sysctl.value(name) }
+            }
+            return .route(try lookup.route(query))
         }
     }
 

@@ -184,8 +184,6 @@ extension IPAddress {
     /// AF_INET or AF_INET6.
     var socketFamily: UInt8 { UInt8(truncatingIfNeeded: family == .v4 ? AF_INET : AF_INET6) }
 
-    /// 32 or 128.
-    var bitCount: Int { family == .v4 ? 32 : 128 }
 }
 
 extension IPAddress.Family {

@@ -227,6 +227,172 @@ extension LiveSuites {
 
 }
 
+/// Look-ups in tables that hold every kind of route.
+extension LiveSuites {
+    @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
+    struct LiveRouteTests {
+        private let facts = LiveFacts(names: nil)
+        private let namespace: PrivateNamespace
+
+        init() throws {
+            namespace = try PrivateNamespace(
+                """
+                ip link add v0 type veth peer name v1
+                ip link set v0 up
+                ip link set v1 up
+                ip addr add 10.1.0.1/24 dev v0
+                ip addr add 10.2.0.1/24 dev v1
+                ip route add blackhole 10.9.0.0/16
+                ip route add 10.9.1.0/24 via 10.1.0.9
+                ip route add unreachable 10.10.0.0/16
+                ip route add prohibit 10.11.0.0/16
+                ip route add throw 10.12.0.0/16
+                ip route add 10.20.0.0/16 via 10.1.0.9
+                ip route add 10.21.0.0/16 dev v1
+                ip route add 10.30.0.0/16 nexthop via 10.1.0.9 nexthop via 10.2.0.9
+                ip rule add to 10.40.0.0/16 blackhole
+                ip rule add to 10.41.0.0/16 prohibit
+                ip rule add to 10.50.0.0/16 lookup 100
+                ip route add 10.50.0.0/16 via 10.1.0.9 table 100
+                ip route add blackhole 10.50.7.0/24 table 100
+                ip rule add iif v0 to 10.51.0.0/16 lookup 101
+                ip route add blackhole 10.51.0.0/16 table 101
+                ip route add 10.51.0.0/16 via 10.2.0.9
+                ip -6 addr add 2001:db8:1::1/64 dev v0 nodad
+                ip -6 route add blackhole 2001:db8:9::/48
+                ip -6 route add unreachable 2001:db8:a::/48
+                ip -6 route add prohibit 2001:db8:b::/48
+                ip -6 route add 2001:db8:c::/48 via 2001:db8:1::9
+                cd /proc/sys/net/ipv4
+                for i in all v0 v1; do echo 0 >conf/$i/rp_filter; done
+                echo 1 >ip_forward
+                """)
+        }
+
+        private func route(_ destination: String, from source: String? = nil, input: String? = nil) -> Route? {
+            guard let address = IPAddress(destination) else { return nil }
+            let answer = facts.answer(
+                .route(
+                    RouteQuery(
+                        destination: address, source: source.flatMap { IPAddress($0) }, inputInterface: input,
+                        netns: namespace.inode)))
+            guard case .route(let route) = answer else {
+                Issue.record("\(destination): \(answer)")
+                return nil
+            }
+            return route
+        }
+
+        private func text(_ destination: String, from source: String? = nil, input: String? = nil) -> String {
+            guard let route = route(destination, from: source, input: input) else { return "?" }
+            return [
+                route.kind.rawValue, route.gateway?.description ?? "-", route.interface ?? "-", route.refusal ?? "-",
+                route.text,
+            ].joined(separator: "|")
+        }
+
+        @Test func tellsWhereThisMachineSends() throws {
+            #expect(text("10.1.0.77") == "unicast|-|v0|-|10.1.0.0/24 dev v0")
+            #expect(text("10.20.0.1") == "unicast|10.1.0.9|v0|-|10.20.0.0/16 via 10.1.0.9 dev v0")
+            #expect(text("10.9.1.1") == "unicast|10.1.0.9|v0|-|10.9.1.0/24 via 10.1.0.9 dev v0")
+            #expect(text("10.50.0.1") == "unicast|10.1.0.9|v0|-|10.50.0.0/16 via 10.1.0.9 dev v0 table 100")
+            #expect(text("10.1.0.1") == "local|-|lo|-|local 10.1.0.1 dev v0")
+            #expect(text("10.1.0.255") == "broadcast|-|v0|-|broadcast 10.1.0.255 dev v0")
+            let several = try #require(route("10.30.0.1"))
+            let gateway = try #require(several.gateway)
+            #expect(several.text == "10.30.0.0/16 via \(gateway) dev \(several.interface ?? "?")")
+            try namespace.run("ip route add default via 10.2.0.9")
+            #expect(text("99.9.9.9") == "unicast|10.2.0.9|v1|-|default via 10.2.0.9 dev v1")
+        }
+
+        @Test func namesRoutesThatForbid() throws {
+            #expect(text("10.9.0.1") == "blackhole|-|-|-|blackhole 10.9.0.0/16")
+            #expect(text("10.10.0.1") == "unreachable|-|-|-|unreachable 10.10.0.0/16")
+            #expect(text("10.11.0.1") == "prohibit|-|-|-|prohibit 10.11.0.0/16")
+            #expect(text("10.12.0.1") == "none|-|-|-|no route to 10.12.0.1")
+            #expect(text("99.9.9.9") == "none|-|-|-|no route to 99.9.9.9")
+            #expect(text("10.40.0.1") == "blackhole|-|-|-|blackhole 10.40.0.1 by a rule")
+            #expect(text("10.41.0.1") == "prohibit|-|-|-|prohibit 10.41.0.1 by a rule")
+            #expect(text("10.50.7.1") == "blackhole|-|-|-|blackhole 10.50.7.0/24 table 100")
+            // A source that is not this machine's own.
+            let foreign = try #require(route("10.20.0.1", from: "5.5.5.5"))
+            #expect(foreign.kind == .refused && ["EINVAL", "ENETUNREACH"].contains(foreign.refusal))
+            #expect(text("10.20.0.1", from: "10.1.0.1") == "unicast|10.1.0.9|v0|-|10.20.0.0/16 via 10.1.0.9 dev v0")
+        }
+
+        @Test func followsWhatCameIn() throws {
+            #expect(text("10.2.0.77", from: "10.1.0.5", input: "v0") == "unicast|-|v1|-|10.2.0.0/24 dev v1")
+            #expect(text("10.1.0.1", from: "10.1.0.5", input: "v0") == "local|-|-|-|local 10.1.0.1 dev v0")
+            #expect(text("10.9.0.1", from: "10.1.0.5", input: "v0") == "blackhole|-|-|-|blackhole 10.9.0.0/16")
+            #expect(text("10.10.0.1", from: "10.1.0.5", input: "v0") == "unreachable|-|-|-|unreachable 10.10.0.0/16")
+            #expect(text("10.11.0.1", from: "10.1.0.5", input: "v0") == "prohibit|-|-|-|prohibit 10.11.0.0/16")
+            #expect(text("99.9.9.9", from: "10.1.0.5", input: "v0") == "none|-|-|-|no route to 99.9.9.9")
+            // A rule for that device only.
+            #expect(
+                text("10.51.0.1", from: "10.1.0.5", input: "v0") == "blackhole|-|-|-|blackhole 10.51.0.0/16 table 101")
+            #expect(
+                text("10.51.0.1", from: "10.2.0.5", input: "v1")
+                    == "unicast|10.2.0.9|v1|-|10.51.0.0/16 via 10.2.0.9 dev v1")
+        }
+
+        @Test func tellsWhyItRefusesWhatCameIn() throws {
+            // Martians.
+            #expect(text("10.2.0.77", from: "127.0.0.1", input: "v0") == "refused|-|-|EINVAL|10.2.0.0/24 dev v1")
+            #expect(text("10.2.0.77", from: "10.2.0.1", input: "v0") == "refused|-|-|EINVAL|10.2.0.0/24 dev v1")
+            #expect(text("127.0.0.1", from: "10.1.0.5", input: "v0") == "refused|-|-|EINVAL|local 127.0.0.1 dev lo")
+            try namespace.run("echo 1 >/proc/sys/net/ipv4/conf/v0/rp_filter")
+            #expect(text("10.2.0.77", from: "10.1.0.5", input: "v0") == "unicast|-|v1|-|10.2.0.0/24 dev v1")
+            #expect(text("10.2.0.77", from: "10.21.0.5", input: "v0") == "refused|-|-|EXDEV|10.2.0.0/24 dev v1")
+            #expect(text("10.1.0.1", from: "10.21.0.5", input: "v0") == "refused|-|-|EXDEV|local 10.1.0.1 dev v0")
+            #expect(text("10.2.0.77", from: "99.1.1.1", input: "v0") == "refused|-|-|EXDEV|10.2.0.0/24 dev v1")
+            #expect(text("10.2.0.77", from: "10.30.0.1", input: "v0") == "unicast|-|v1|-|10.2.0.0/24 dev v1")
+            // Loose: any route back will do.
+            try namespace.run("echo 2 >/proc/sys/net/ipv4/conf/v0/rp_filter")
+            #expect(text("10.2.0.77", from: "10.21.0.5", input: "v0") == "unicast|-|v1|-|10.2.0.0/24 dev v1")
+            #expect(text("10.2.0.77", from: "99.1.1.1", input: "v0") == "refused|-|-|EXDEV|10.2.0.0/24 dev v1")
+            try namespace.run("echo 0 >/proc/sys/net/ipv4/ip_forward")
+            #expect(text("10.2.0.77", from: "10.1.0.5", input: "v0") == "refused|-|-|EHOSTUNREACH|10.2.0.0/24 dev v1")
+            #expect(text("10.9.0.1", from: "10.1.0.5", input: "v0") == "blackhole|-|-|-|blackhole 10.9.0.0/16")
+            #expect(text("99.9.9.9", from: "10.1.0.5", input: "v0") == "none|-|-|-|no route to 99.9.9.9")
+            #expect(text("10.1.0.1", from: "10.1.0.5", input: "v0") == "local|-|-|-|local 10.1.0.1 dev v0")
+        }
+
+        @Test func speaksIPv6() throws {
+            for (source, input) in [(nil, nil), ("2001:db8:1::5", "v0")] as [(String?, String?)] {
+                #expect(
+                    text("2001:db8:9::1", from: source, input: input) == "blackhole|-|-|-|blackhole 2001:db8:9::/48")
+                #expect(
+                    text("2001:db8:a::1", from: source, input: input) == "unreachable|-|-|-|unreachable 2001:db8:a::/48"
+                )
+                #expect(text("2001:db8:b::1", from: source, input: input) == "prohibit|-|-|-|prohibit 2001:db8:b::/48")
+                #expect(text("2001:db8:f::1", from: source, input: input) == "none|-|-|-|no route to 2001:db8:f::1")
+                #expect(
+                    text("2001:db8:c::1", from: source, input: input)
+                        == "unicast|2001:db8:1::9|v0|-|2001:db8:c::/48 via 2001:db8:1::9 dev v0")
+            }
+            #expect(text("2001:db8:1::1") == "local|-|lo|-|local 2001:db8:1::1 dev v0")
+            #expect(
+                text("2001:db8:1::1", from: "2001:db8:1::5", input: "v0") == "local|-|-|-|local 2001:db8:1::1 dev v0")
+        }
+
+        @Test func saysWhatCannotBeAsked() throws {
+            let v4 = try #require(IPAddress("10.1.0.5"))
+            let v6 = try #require(IPAddress("2001:db8::1"))
+            for (source, input, word) in [
+                (v4, "v9", "v9"), (v6, "v0", "cannot be"), (nil, "v0", "source"),
+                (v4, "averyverylongname", "interface"),
+            ] as [(IPAddress?, String, String)] {
+                let query = RouteQuery(destination: v4, source: source, inputInterface: input, netns: namespace.inode)
+                guard case .unavailable(let text) = facts.answer(.route(query)) else {
+                    Issue.record("an answer to \(query)")
+                    continue
+                }
+                #expect(text.contains(word))
+            }
+        }
+    }
+}
+
 @Suite struct NetnsArgumentTests {
     private func code(_ text: String) -> NetnsError.Code? {
         do throws(NetnsError) {
