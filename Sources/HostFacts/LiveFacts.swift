@@ -41,7 +41,10 @@ public final class LiveFacts: Facts {
         case .listenersElsewhere(let port, let netns): listenersElsewhere(port: port, netns: netns)
         case .sysctl(let name, let netns): sysctl(name, netns: netns)
         case .route(let query): route(query)
-        case .neighbour, .conntrackEntry, .rule, .rules: .unavailable("not asked yet")
+        case .neighbour(let address, let interface, let netns):
+            neighbour(address, interface: interface, netns: netns)
+        case .conntrackEntry(let query): conntrackEntry(query)
+        case .rule, .rules: .unavailable("not asked yet")
         }
     }
 
@@ -136,6 +139,27 @@ public final class LiveFacts: Facts {
                 try namespaces.inside(query.netns) { () throws(FactFailure) in try Sysctl.value(name) }
             }
             return .route(try lookup.route(query))
+        }
+    }
+
+    private func neighbour(_ address: IPAddress, interface: String, netns: UInt32) -> Answer {
+        answering { () throws(FactFailure) in
+            let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: netns)
+            return try NeighbourLookup.neighbour(address, interface: interface, over: socket)
+                .map(Answer.neighbour) ?? .nothing
+        }
+    }
+
+    private func conntrackEntry(_ query: ConntrackQuery) -> Answer {
+        answering { () throws(FactFailure) in
+            let socket = try namespaces.inside(query.netns) { () throws(FactFailure) in
+                guard try Sysctl.value(ConntrackLookup.sysctl) != nil else {
+                    throw FactFailure("this kernel tracks no connections: nf_conntrack is not loaded")
+                }
+                return try NetlinkSocket(family: NETLINK_NETFILTER, name: "NETLINK_NETFILTER")
+            }
+            return try ConntrackLookup.entry(query.tuple, zone: query.zone, over: socket)
+                .map(Answer.conntrackEntry) ?? .nothing
         }
     }
 

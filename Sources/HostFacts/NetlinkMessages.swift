@@ -95,6 +95,12 @@ struct NetlinkRequest {
         finish()
     }
 
+    /// Adds an attribute that nests others.
+    mutating func addNested(_ type: UInt32, _ attributes: [UInt8]) {
+        bytes += Self.nested(type, attributes)
+        finish()
+    }
+
     /// The bytes of an attribute, as they also stand in one that nests it.
     static func attribute(_ type: UInt32, _ value: some Collection<UInt8>) -> [UInt8] {
         let header = nlattr(

@@ -227,6 +227,81 @@ extension LiveSuites {
 
 }
 
+extension LiveSuites {
+    @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
+    struct LiveEntryTests {
+        private let facts = LiveFacts(names: nil)
+
+        @Test func findsNeighbours() throws {
+            let namespace = try PrivateNamespace(
+                """
+                ip link add v0 type veth peer name v1
+                ip link set v0 up
+                ip link set v1 up
+                ip addr add 10.1.0.1/24 dev v0
+                ip -6 addr add 2001:db8:1::1/64 dev v0 nodad
+                ip neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev v0
+                ip -6 neigh add 2001:db8:1::9 lladdr 02:00:00:00:00:09 dev v0 nud stale
+                ip neigh add 10.1.0.8 dev v0 nud failed
+                """)
+            func ask(_ address: String, _ interface: String = "v0") throws -> Answer {
+                facts.answer(
+                    .neighbour(address: try #require(IPAddress(address)), interface: interface, netns: namespace.inode))
+            }
+            let link = "02:00:00:00:00:09"
+            #expect(try ask("10.1.0.9") == .neighbour(Neighbour(state: "PERMANENT", linkAddress: link)))
+            #expect(try ask("2001:db8:1::9") == .neighbour(Neighbour(state: "STALE", linkAddress: link)))
+            #expect(try ask("10.1.0.8") == .neighbour(Neighbour(state: "FAILED", linkAddress: nil)))
+            #expect(try ask("10.1.0.7") == .nothing)
+            #expect(try ask("10.1.0.9", "v1") == .nothing)
+            guard case .unavailable(let text) = try ask("10.1.0.9", "v9") else {
+                Issue.record("a neighbour at no interface")
+                return
+            }
+            #expect(text.contains("v9"))
+        }
+
+        @Test(.enabled(if: (try? Sysctl.value(ConntrackLookup.sysctl)) != nil, "no conntrack here"))
+        func findsConntrackEntries() throws {
+            let namespace = try PrivateNamespace(
+                """
+                conntrack -I -p tcp -s 10.0.0.1 -d 10.0.0.2 --sport 40000 --dport 80 --state SYN_SENT -t 100 \
+                    -r 10.0.0.3 -q 10.0.0.1 --reply-port-src 8080 --reply-port-dst 40000 --zone 7 >/dev/null 2>&1
+                conntrack -I -p tcp -s 2001:db8::1 -d 2001:db8::2 --sport 40000 --dport 80 --state ESTABLISHED -t 100 \
+                    >/dev/null 2>&1
+                """)
+            func ask(_ a: String, _ p: UInt16, _ b: String, _ q: UInt16, zone: UInt16) throws -> Answer {
+                let tuple = Tuple(
+                    source: Endpoint(address: try #require(IPAddress(a)), port: p),
+                    destination: Endpoint(address: try #require(IPAddress(b)), port: q))
+                return facts.answer(.conntrackEntry(ConntrackQuery(tuple: tuple, zone: zone, netns: namespace.inode)))
+            }
+            let first = try ask("10.0.0.1", 40000, "10.0.0.2", 80, zone: 7)
+            guard case .conntrackEntry(let flow) = first else {
+                Issue.record("\(first)")
+                return
+            }
+            #expect(flow.original.description == "10.0.0.1:40000 → 10.0.0.2:80")
+            #expect(flow.reply.description == "10.0.0.3:8080 → 10.0.0.1:40000")
+            #expect(flow.state == 1 && flow.zone == 7 && flow.status & 8 != 0)
+            #expect(try ask("10.0.0.3", 8080, "10.0.0.1", 40000, zone: 7) == first)
+            #expect(try ask("10.0.0.1", 40000, "10.0.0.2", 80, zone: 0) == .nothing)
+            #expect(try ask("10.0.0.2", 80, "10.0.0.1", 40000, zone: 7) == .nothing)
+            let second = try ask("2001:db8::2", 80, "2001:db8::1", 40000, zone: 0)
+            guard case .conntrackEntry(let flow) = second else {
+                Issue.record("\(second)")
+                return
+            }
+            #expect(flow.original.description == "[2001:db8::1]:40000 → [2001:db8::2]:80")
+            #expect(flow.state == 3)
+            guard case .unavailable = try ask("2001:db8::2", 80, "10.0.0.1", 40000, zone: 0) else {
+                Issue.record("an entry of two families")
+                return
+            }
+        }
+    }
+}
+
 /// Look-ups in tables that hold every kind of route.
 extension LiveSuites {
     @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))

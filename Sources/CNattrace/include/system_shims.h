@@ -4,8 +4,9 @@
 #define CNATTRACE_SYSTEM_SHIMS_H
 
 #include <linux/inet_diag.h>	// HostFacts: listeners
-#include <linux/netfilter/nf_tables.h>	// KernelTracer: rule tracing
-#include <linux/netfilter/nfnetlink.h>	// KernelTracer: rule tracing
+#include <linux/netfilter/nf_tables.h>	// KernelTracer: rule tracing; HostFacts: the generation of a ruleset
+#include <linux/netfilter/nfnetlink.h>	// HostFacts, KernelTracer: the transport of both
+#include <linux/netfilter/nfnetlink_conntrack.h>	// HostFacts: conntrack entries
 #include <linux/netlink.h>	// HostFacts: sock_diag's transport
 #include <linux/rtnetlink.h>	// HostFacts: interfaces and addresses
 #include <linux/sched.h>	// HostFacts: CLONE_NEWNET
