@@ -2,6 +2,9 @@
 
 `connected` (with the name of who answered), `refused`, `timeout`, `unreachable` or `reset`. All dials of one
 namespace and phase leave from one child process, at once, without waiting for each other.
+
+A raw dial sends one SYN without a socket behind it, and sees `synack`, `refused` or `timeout`. The client's kernel
+knows nothing of that SYN, so it answers a SYN-ACK with RST.
 """
 
 import errno
@@ -9,19 +12,23 @@ import selectors
 import socket
 import time
 
-from . import children
+from . import children, raw
 
 _SAW = {errno.ECONNREFUSED: "refused", errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable",
         errno.EACCES: "unreachable", errno.EPERM: "unreachable", errno.ECONNRESET: "reset",
         errno.ETIMEDOUT: "timeout"}
+# Where a raw dial's ports begin; nobody else has them in a namespace of the tests.
+RAW_SPORT = 61800
 
 
 class Dial:
     """One connection attempt. After it: `source` and `sport` as the client had them, `saw`, and `by`."""
 
-    def __init__(self, netns, address, port, sport=0, source=None, patience=5):
+    def __init__(self, netns, address, port, sport=0, source=None, patience=5, hop_limit=None, raw=None):
+        """raw: None, or what kind of SYN to make by hand: `right` or `wrong-checksum`."""
         self.netns, self.address, self.port = netns, address, port
         self.wanted_source, self.wanted_sport, self.patience = source, sport, patience
+        self.hop_limit, self.raw = hop_limit, raw
         self.source = self.sport = self.saw = self.by = self.seconds = None
 
     @property
@@ -81,7 +88,7 @@ def source_for(family, address):
 def _dial_all(say, dials, pace):
     """Runs in the child. Says `sport` and `source` when the SYN is out, and `saw`, `by`, `seconds` at the end."""
     selector = selectors.DefaultSelector()
-    running = {}
+    running, sports = {}, {}
     begin = time.monotonic()
 
     def end(number, saw, by=None):
@@ -94,11 +101,23 @@ def _dial_all(say, dials, pace):
     kept = []
     for number, dial in enumerate(dials):
         family = socket.AF_INET6 if ":" in dial.address else socket.AF_INET
+        source = dial.wanted_source or source_for(family, dial.address)
+        if dial.raw:
+            client = raw.open_socket(family, source, dial.address)
+            sports[number] = sport = dial.wanted_sport or RAW_SPORT + number
+            client.send(raw.syn(family, source, sport, dial.address, dial.port, dial.raw == "right"))
+            say({"dial": number, "source": source, "sport": sport})
+            running[number] = (client, begin + pace.seconds(dial.patience))
+            selector.register(client, selectors.EVENT_READ, number)
+            continue
         client = socket.socket(family, socket.SOCK_STREAM)
         kept.append(client)
         client.setblocking(False)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        source = dial.wanted_source or source_for(family, dial.address)
+        if dial.hop_limit and family == socket.AF_INET6:
+            client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, dial.hop_limit)
+        elif dial.hop_limit:
+            client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, dial.hop_limit)
         client.bind((dial.wanted_source or "", dial.wanted_sport))
         sport = client.getsockname()[1]  # now: a connection refused at once has no port any more
         code = client.connect_ex((dial.address, dial.port))
@@ -114,6 +133,12 @@ def _dial_all(say, dials, pace):
         soonest = min(until for _, until in running.values())
         for key, _ in selector.select(max(0, soonest - time.monotonic())):
             number, client = key.data, key.fileobj
+            if dials[number].raw:
+                heard = raw.answer(client.family, client.recv(2048), sports[number], dials[number].port)
+                if heard:
+                    selector.unregister(client)
+                    end(number, heard)
+                continue
             if number not in connected:
                 code = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:

@@ -7,6 +7,7 @@ The last line is `N passed, N failed`. The exit status is 0 if none failed and a
 import argparse
 import fnmatch
 import importlib
+import itertools
 import os
 import pkgutil
 import signal
@@ -129,8 +130,8 @@ def run_some(numbered, settings):
     """Runs scenarios one after another in this process; returns how many passed and failed."""
     spaces = topology.Namespaces(f"nt-{os.getpid()}-f-", settings.pace)
     features = Features(settings, spaces)
-    counts = [0, 0]
-    waiting = []  # set up, for one run of the program
+    counts, setting_up = [0, 0], []
+    waiting = {}  # those that are set up, by whom they can share a run of the program with
 
     def finish(runners):
         try:
@@ -149,19 +150,17 @@ def run_some(numbered, settings):
                 print(f"not run  {item.name}: {lacking}", flush=True)
                 continue
             run = runner.Runner(item, settings, features, number)
-            waiting.append(run)
+            setting_up.append(run)
             run.attempt(run.set_up)
-            if settings.share == 1 or not run.can_share:
-                waiting.remove(run)
-                finish([run])
-            elif len(waiting) == settings.share:
-                batch, waiting = waiting, []
-                finish(batch)
-        if waiting:
-            batch, waiting = waiting, []
-            finish(batch)
+            setting_up.remove(run)
+            key = run if settings.share == 1 or run.shares_with is None else run.shares_with
+            waiting.setdefault(key, []).append(run)
+            if key is run or len(waiting[key]) == settings.share:
+                finish(waiting.pop(key))
+        while waiting:
+            finish(waiting.popitem()[1])
     finally:
-        for run in waiting:
+        for run in itertools.chain(setting_up, *waiting.values()):
             run.clean()
     return tuple(counts)
 

@@ -28,12 +28,21 @@ def hooks_of(start):
 
 # What the checklist says for a code unless the scenario says otherwise: it follows from the code's definition.
 _RESET = {"syn_arrived": True, "answer": "rst", "listener_matches": False}
+_DROPPED = {"syn_arrived": True, "answer": "none"}
 CHECKLIST = {
     "established": {"syn_arrived": True, "answer": "synack"},
     "no_listener": _RESET,
     "listener_other_address": _RESET,
     "listener_loopback_only": _RESET,
+    "listener_other_device": _RESET,
+    "listener_other_netns": _RESET,
+    "accept_queue_full": {"syn_arrived": True, "listener_matches": True},
+    "socket_refused": {"syn_arrived": True, "listener_matches": True},
+    "rp_filter": _DROPPED,
+    "forwarding_disabled": _DROPPED,
+    "route_localnet_disabled": _DROPPED,
     "reset_by_backend": {"syn_arrived": True, "answer": "rst"},
+    "reset_by_client": {"syn_arrived": True, "answer": "synack"},
     "syn_unanswered": {"syn_arrived": True, "answer": "none"},
 }
 
@@ -83,7 +92,8 @@ class Verdict:
     netns: Any = None                 # namespace name where it died
     revised: bool = False
     outcome: Any = None               # follows from the code
-    rule: Any = None                  # a rules.Rule
+    rule: Any = None                  # a rules.Rule; or ByHooks, None where it cannot be known
+    no_rule: bool = False             # there must be none
 
     def but(self, **changes):
         return replace(self, **changes)
@@ -164,9 +174,12 @@ def compare_verdict(expected, line, steps, hooks):
     for wanted in wanted_evidence:
         if not any(_holds(item, wanted) for item in get(line, "nattrace.evidence", [])):
             wrong.append(f"no evidence {wanted}; came {get(line, 'nattrace.evidence')}")
-    if expected.rule:
-        same("rule.id", expected.rule.id)
-        same("rule.ruleset", expected.rule.ruleset)
+    rule = _resolve(expected.rule, hooks)
+    if rule:
+        same("rule.id", rule.id)
+        same("rule.ruleset", rule.ruleset)
+    if expected.no_rule:
+        same("rule", None)
     wrong += compare_steps(expected.steps, steps, hooks)
     first = _resolve(expected.first, hooks)
     if first and not (steps and _as_step(first).matches(steps[0])):

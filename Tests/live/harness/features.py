@@ -1,8 +1,9 @@
 """What this machine and kernel can do. A scenario that needs more is named on a line of its own with the reason."""
 
+import socket
 import subprocess
 
-from . import expect
+from . import expect, sockets
 from .program import Program
 from .topology import inside
 
@@ -12,6 +13,9 @@ REASONS = {
     "functions": "needs function hooks (kprobe or fentry), this kernel allows tracepoints only",
     "tracepoints": "is about kernels without function hooks, this one has them",
     "iptables-legacy": "needs iptables-legacy (ip_tables, its nat table) in this kernel",
+    "vrf": "needs VRF devices in this kernel",
+    "tcp-md5": "needs TCP MD5 signatures in this kernel",
+    "tc": "needs tc with the u32 classifier in this kernel",
     "late-modules": "needs nf_nat as a module that may be unloaded (in a virtual machine: --kernel)",
 }
 
@@ -58,10 +62,29 @@ class Features:
         return self._known["hooks"]
 
     def _iptables_legacy(self):
+        return self._works(*([program, "-w", "-t", "nat", "-S"] for program in ("iptables-legacy", "ip6tables-legacy")))
+
+    def _vrf(self):
+        return self._works("ip link add vrf0 type vrf table 10".split())
+
+    def _tc(self):
+        return self._works("tc qdisc add dev lo clsact".split(),
+                           "tc filter add dev lo ingress u32 match u32 0 0 action drop".split())
+
+    def _tcp_md5(self):
+        with socket.socket() as server:
+            try:
+                sockets.demand_md5(server, "127.0.0.1")
+                return True
+            except OSError:
+                return False
+
+    def _works(self, *commands):
+        """Whether all these commands succeed, in a namespace of their own."""
         netns = self._spaces.add("probe")
         try:
-            for program in ("iptables-legacy", "ip6tables-legacy"):
-                inside(netns, [program, "-w", "-t", "nat", "-S"])
+            for command in commands:
+                inside(netns, command)
             return True
         except (RuntimeError, FileNotFoundError):
             return False

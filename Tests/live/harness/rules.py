@@ -9,7 +9,14 @@ import re
 from .topology import inside
 
 DIALECTS = ("nft", "nft-inet", "iptables", "iptables-legacy")
-_PRIORITY = {"dnat": -100, "redirect": -100, "snat": 100, "masquerade": 100, "filter": 0}
+_PRIORITY = {"nat": {"prerouting": -100, "output": -100, "postrouting": 100}, "raw": -300, "mangle": -150, "filter": 0}
+_REJECT = {  # what each dialect calls it: nft in ip, ip6 and inet tables, then iptables and ip6tables
+    "tcp-reset": ("tcp reset",) * 3 + ("tcp-reset",) * 2,
+    "port-unreachable": ("icmp port-unreachable", "icmpv6 port-unreachable", "icmpx port-unreachable",
+                         "icmp-port-unreachable", "icmp6-port-unreachable"),
+    "admin-prohibited": ("icmp admin-prohibited", "icmpv6 admin-prohibited", "icmpx admin-prohibited",
+                         "icmp-admin-prohibited", "icmp6-adm-prohibited"),
+}
 
 
 def endpoint(family, address, port):
@@ -20,19 +27,20 @@ class Rule:
     """An added rule: `ruleset`, `id` and `text` as nattrace names them, packets() and remove().
 
     After the clients have dialled, a rule must have matched something, so that a scenario whose rule does nothing
-    fails by itself; a near-miss says should_match = False.
+    fails by itself; a near-miss says should_match = False. A chain's policy has no id, and no counter in nft:
+    should_match is None there.
     """
 
     def __init__(self, ruleset, id, text, count, delete):
         self.ruleset, self.id, self.text = ruleset, id, text
-        self.should_match = True
+        self.should_match = None if count is None else True
         self._count, self._delete, self._last_count = count, delete, None
 
     def packets(self):
         return self._count() if self._last_count is None else self._last_count
 
     def remove(self):
-        self._last_count = self._count()
+        self._last_count = self._count and self._count()
         self._delete()
 
 
@@ -50,29 +58,64 @@ class Rules:
         target = endpoint(self.family, *to)
         if self.dialect.startswith("nft"):
             kind = {"nft": "", "nft-inet": "ip " if self.family == 4 else "ip6 "}[self.dialect]
-            return self._nft(netns, "nat", hook, "dnat", match, f"dnat {kind}to {target}")
+            return self._nft(netns, "nat", hook, self._matching(match), f"dnat {kind}to {target}")
         return self._iptables(netns, "nat", hook, match, f"-j DNAT --to-destination {target}")
 
     def redirect(self, netns, match, port, hook="prerouting"):
         if self.dialect.startswith("nft"):
-            return self._nft(netns, "nat", hook, "redirect", match, f"redirect to :{port}")
+            return self._nft(netns, "nat", hook, self._matching(match), f"redirect to :{port}")
         return self._iptables(netns, "nat", hook, match, f"-j REDIRECT --to-ports {port}")
 
     def masquerade(self, netns, match):
         if self.dialect.startswith("nft"):
-            return self._nft(netns, "nat", "postrouting", "masquerade", match, "masquerade")
+            return self._nft(netns, "nat", "postrouting", self._matching(match), "masquerade")
         return self._iptables(netns, "nat", "postrouting", match, "-j MASQUERADE")
 
     def snat(self, netns, match, address):
         if self.dialect.startswith("nft"):
             kind = {"nft": "", "nft-inet": "ip " if self.family == 4 else "ip6 "}[self.dialect]
-            return self._nft(netns, "nat", "postrouting", "snat", match, f"snat {kind}to {address}")
+            return self._nft(netns, "nat", "postrouting", self._matching(match), f"snat {kind}to {address}")
         return self._iptables(netns, "nat", "postrouting", match, f"-j SNAT --to-source {address}")
 
-    def drop(self, netns, match, hook="input"):
+    def drop(self, netns, match, hook="input", table="filter", answers=False, through=None):
+        """table: filter, mangle or raw. answers: match the answers, by their source. through: the name of a chain that
+        the hook's chain jumps to and that has the rule."""
         if self.dialect.startswith("nft"):
-            return self._nft(netns, "filter", hook, "filter", match, "drop")
-        return self._iptables(netns, "filter", hook, match, "-j DROP")
+            return self._nft(netns, table, hook, self._matching(match, answers), "drop", through=through)
+        return self._iptables(netns, table, hook, match, "-j DROP", answers, through)
+
+    def reject(self, netns, match, kind, hook="input"):
+        """kind: a key of _REJECT."""
+        if self.dialect.startswith("nft"):
+            how = _REJECT[kind][2 if self.dialect == "nft-inet" else self.family == 6]
+            return self._nft(netns, "filter", hook, self._matching(match), f"reject with {how}")
+        return self._iptables(netns, "filter", hook, match, f"-j REJECT --reject-with {_REJECT[kind][3 + (self.family == 6)]}")
+
+    def accept(self, netns, match, hook="input"):
+        if self.dialect.startswith("nft"):
+            return self._nft(netns, "filter", hook, self._matching(match), "accept")
+        return self._iptables(netns, "filter", hook, match, "-j ACCEPT")
+
+    def drop_by_policy(self, netns, hook="input"):
+        """The hook's chain drops what no rule of it accepts; neighbour discovery goes on."""
+        if self.dialect.startswith("nft"):
+            self._nft(netns, "filter", hook, "meta l4proto icmpv6", "accept").should_match = None
+            ruleset = f"{self._nft_family} filter {hook}"
+            inside(netns, ["nft", "-f", "-"], f"chain {ruleset} {{ policy drop; }}")
+            return self._added(Rule(ruleset, None, "policy drop", None, None))
+        chain, program = hook.upper(), [self.program, "-w"]
+        self._iptables(netns, "filter", hook, None, "-p icmpv6 -j ACCEPT").should_match = None
+        inside(netns, [*program, "-P", chain, "DROP"])
+        return self._added(Rule(f"{self._ip} filter {chain}", None, "-P " + chain + " DROP", None, None))
+
+    def drop_at_device(self, netns, device, match):
+        """In nft's family netdev: before anything of IP sees the packet."""
+        hook = f'ingress device "{device}"'
+        return self._nft(netns, "filter", "ingress", self._matching(match), "drop", family="netdev", where=hook)
+
+    def drop_on_bridge(self, netns, match, hook):
+        """In nft's family bridge."""
+        return self._nft(netns, "filter", hook, self._matching(match), "drop", family="bridge")
 
     def nft(self, netns, script):
         """Any nft script; `IP` stands for the family's keyword (ip or ip6)."""
@@ -89,17 +132,28 @@ class Rules:
         if netns not in self.namespaces:
             self.namespaces.append(netns)
 
-    def _nft(self, netns, table, hook, kind, match, statement):
-        family = "inet" if self.dialect == "nft-inet" else self._ip
-        type = "filter" if kind == "filter" else "nat"
+    @property
+    def _nft_family(self):
+        return "inet" if self.dialect == "nft-inet" else self._ip
+
+    def _matching(self, match, answers=False):
         address, port = match
-        text = (f"{self._ip} daddr {address} " if address else "") + f"tcp dport {port} counter {statement}"
-        ruleset = f"{family} {table} {hook}"
+        address_side, port_side = ("saddr", "sport") if answers else ("daddr", "dport")
+        return (f"{self._ip} {address_side} {address} " if address else "") + f"tcp {port_side} {port}"
+
+    def _nft(self, netns, table, hook, matching, statement, family=None, where=None, through=None):
+        """where: what stands behind `hook`, if it is more than its name."""
+        family = family or self._nft_family
+        type, priority = ("nat", _PRIORITY["nat"][hook]) if table == "nat" else ("filter", _PRIORITY[table])
+        text = f"{matching} counter {statement}"
+        base = ruleset = f"{family} {table} {hook}"
         self._remember(netns)
-        said = inside(netns, ["nft", "--echo", "--handle", "-f", "-"], (
-            f"add table {family} {table}\n"
-            f"add chain {ruleset} {{ type {type} hook {hook} priority {_PRIORITY[kind]}; policy accept; }}\n"
-            f"add rule {ruleset} {text}\n"))
+        script = (f"add table {family} {table}\n"
+                  f"add chain {base} {{ type {type} hook {where or hook} priority {priority}; }}\n")
+        if through:
+            ruleset = f"{family} {table} {through}"
+            script += f"add chain {ruleset}\nadd rule {base} jump {through}\n"
+        said = inside(netns, ["nft", "--echo", "--handle", "-f", "-"], script + f"add rule {ruleset} {text}\n")
         handle = re.findall(r"# handle (\d+)", said)[-1]
 
         def count():
@@ -109,12 +163,19 @@ class Rules:
         return self._added(Rule(ruleset, handle, text, count,
                                 lambda: inside(netns, ["nft", "delete", "rule", *ruleset.split(), "handle", handle])))
 
-    def _iptables(self, netns, table, hook, match, target):
+    def _iptables(self, netns, table, hook, match, target, answers=False, through=None):
         chain = hook.upper()
-        address, port = match
-        text = (f"-d {address} " if address else "") + f"-p tcp --dport {port} {target}"
+        text = target
+        if match:
+            address, port = match
+            address_side, port_side = ("-s", "--sport") if answers else ("-d", "--dport")
+            text = (f"{address_side} {address} " if address else "") + f"-p tcp {port_side} {port} {target}"
         program = [self.program, "-w", "-t", table]
         self._remember(netns)
+        if through:
+            inside(netns, [*program, "-N", through])
+            inside(netns, [*program, "-A", chain, "-j", through])
+            chain = through
         inside(netns, [*program, "-A", chain, *text.split()])
         place = (netns, table, chain)
         self._numbers[place] = number = self._numbers.get(place, 0) + 1

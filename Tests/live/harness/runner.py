@@ -28,7 +28,7 @@ class Runner:
         port = 20000 + (settings.run_id * 256 + number) % 2900 * 4
         self.s = Vocabulary(item, self.spaces, self.pace, settings, features, port, self.temporary)
         self.problems, self.program, self.clients = [], None, []
-        self.seconds, self.broken = 0, False
+        self.seconds, self.broken, self.way = 0, False, self.dialling()
 
     def attempt(self, part, *arguments):
         """Runs one part; what it raises is a problem of this scenario, and the end of it."""
@@ -54,17 +54,31 @@ class Runner:
         return bool(self.s.expected) and not self.broken
 
     @property
-    def can_share(self):
-        """Whether a run of the program may trace others beside it: it only asks for its own ports."""
-        words = self.s.arguments
-        return (self.waits_for_tracing and set(words[::2]) == {"--dport"} and not self.s.once_tracing_do
-                and not self.s.zero_events and not self.s.loss_allowed)
+    def shares_with(self):
+        """With whom it may share a run of the program: those with the same patience, if all only ask for their own
+        ports. None: with nobody."""
+        asked = list(zip(self.s.arguments[::2], self.s.arguments[1::2]))
+        others = tuple(sorted({pair for pair in asked if pair[0] != "--dport"}))
+        if (not self.waits_for_tracing or len(others) == len(set(asked)) or self.s.once_tracing_do
+                or self.s.zero_events or self.s.loss_allowed or any(name != "--unanswered-after" for name, _ in others)):
+            return None
+        return others
 
     def owns(self, connection):
         """By the dialled port, which is no other scenario's."""
         return connection.key[3] in range(self.s.port, self.s.port + 4)
 
-    def dial(self):
+    def go_on(self):
+        """Lets the clients of the next phase dial, or sees how the last one ended. False when that is done.
+
+        In between, those of other scenarios may be under way: waiting is most of what a scenario does.
+        """
+        more = []
+        self.attempt(lambda: more.extend(next(self.way)))
+        return bool(more)
+
+    def dialling(self):
+        """Yields each time that the clients of a phase are under way, and nothing at the end."""
         for what, do in self.s.once_tracing_do:
             self._say(what)
             do()
@@ -75,9 +89,10 @@ class Runner:
             for what, do in phase.meanwhile:
                 self._say(what)
                 do()
+            yield [phase]
             clients.wait_ended()
         for rule in self.s.rules.added:
-            if rule.should_match != (rule.packets() > 0):
+            if rule.should_match is not None and rule.should_match != (rule.packets() > 0):
                 self.problems.append(f"the rule `{rule.text}` in {rule.ruleset} matched {rule.packets()} packets, "
                                      f"expected {'some' if rule.should_match else 'none'}")
         for expected in self.s.expected:
@@ -87,6 +102,7 @@ class Runner:
                 self.problems.append(f"the client {dial} saw {dial.saw}, expected {' or '.join(expected.sees)}")
             elif expected.answered_by and dial.by != expected.answered_by:
                 self.problems.append(f"the client {dial} reached {dial.by}, expected {expected.answered_by}")
+        yield []
 
     @property
     def wanted(self):

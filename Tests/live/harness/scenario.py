@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 
 from . import client, rules, sockets, topology
@@ -133,6 +134,23 @@ class Vocabulary:
         self.listeners.append(listener)
         return listener
 
+    def fill_accept_queue(self, netns, listener):
+        """Connects from that namespace as often as the queue of a listener that accepts nothing has room."""
+        dials = [client.Dial(netns, listener.address, listener.port, patience=0.3)
+                 for _ in range(listener.backlog + 1)]
+        self.dial(*dials)
+        saw = [dial.saw for dial in dials]
+        self.check(set(saw) == {"connected"}, f"the connections that fill the queue saw {saw}")
+
+    def fill_syn_queue(self, netns, listener, source, number):
+        """Leaves requests half open: connects from an address to which no SYN-ACK finds its way."""
+        self.dial(*(client.Dial(netns, listener.address, listener.port, source=source, patience=600)
+                    for _ in range(number)), wait=False)
+
+    def sysctl(self, netns, **values):
+        """Settings of that namespace; `__` stands for the dot, since a name may have a dash or a dot in it."""
+        self.spaces.sysctl(netns, {name.replace("__", "."): value for name, value in values.items()})
+
     # What happens
 
     def trace(self, *arguments):
@@ -140,16 +158,17 @@ class Vocabulary:
         self.arguments += [str(argument) for argument in arguments]
 
     def connect(self, netns, address, port=None, sees=None, verdict=None, answered_by=None, sport=0, source=None,
-                patience=5, seen_as=None):
+                patience=5, seen_as=None, hop_limit=None, raw=None):
         """One connection of the current phase.
 
-        sees: connected, refused, timeout, unreachable or reset; several where either may happen.
+        sees: connected, refused, timeout, unreachable or reset; several where either may happen. For a raw SYN
+        (raw: `right` or `wrong-checksum`) also synack.
         verdict: a code, a Verdict, several in order, a dict by what the client saw, or None: it must not show up.
         patience: for how many factors of a second the client waits.
         seen_as: source, sport, destination, dport where they are not the client's, because the client is not in
         the namespace that is observed.
         """
-        dial = client.Dial(netns, address, port or self.port, sport, source, patience)
+        dial = client.Dial(netns, address, port or self.port, sport, source, patience, hop_limit, raw)
         self.phases[-1].dials.append(dial)
         sees = (sees,) if isinstance(sees, str) else tuple(sees)
         self.expected.append(Expected(dial, sees, answered_by, verdict, seen_as))
@@ -160,8 +179,13 @@ class Vocabulary:
         self.once_tracing_do.append((what, do))
 
     def meanwhile(self, what, do):
-        """Does something after the clients of this phase have sent their SYN, while they wait."""
+        """Does something after the clients of this phase have sent their SYN, while they wait. Scenarios may share a
+        run, and then what others do in the meantime comes in between."""
         self.phases[-1].meanwhile.append((what, do))
+
+    def wait(self, factor):
+        """While the clients of this phase wait: lets time pass, so that the program can look at how things are."""
+        self.meanwhile("wait", lambda: time.sleep(self.pace.seconds(factor)))
 
     def phase(self):
         """What follows happens after the clients of the phase before it have ended."""

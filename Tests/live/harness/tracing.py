@@ -21,8 +21,7 @@ def trace(runners, settings):
     if not runners:
         return
     if settings.client_only:
-        for runner in runners:
-            runner.attempt(runner.dial)
+        dial(runners)
         return
     recording = os.path.join(runners[0].temporary, "recording")
     program = Program(settings.program, ["--json", "--record", recording, *_arguments(runners)], settings.pace)
@@ -39,15 +38,25 @@ def trace(runners, settings):
             _save(recording, runner.item.name, settings.save_recordings)
 
 
+def dial(runners):
+    """All of them at the same time."""
+    under_way = runners
+    while under_way:
+        under_way = [runner for runner in under_way if runner.go_on()]
+
+
 def _arguments(runners):
-    return [word for runner in runners for word in runner.s.arguments]
+    """Those of all; what they have in common once. One that shares with nobody gets its own as they are."""
+    if len(runners) == 1:
+        return runners[0].s.arguments
+    pairs = [pair for runner in runners for pair in zip(runner.s.arguments[::2], runner.s.arguments[1::2])]
+    return [word for pair in dict.fromkeys(pairs) for word in pair]
 
 
 def _run(program, runners):
     if not program.wait_ready():
         return [f"the program was not ready in time (status {program.status})"]
-    for runner in runners:
-        runner.attempt(runner.dial)
+    dial(runners)
     number = sum(len(verdicts) for runner in runners for _, verdicts in runner.wanted)
     program.wait(lambda: sum(dataset(line) == "nattrace.verdict" for line in program.lines) >= number, 10)
     program.settle()
