@@ -15,7 +15,7 @@ REASONS = {
     "iptables-legacy": "needs iptables-legacy (ip_tables, its nat table) in this kernel",
     "vrf": "needs VRF devices in this kernel",
     "tcp-md5": "needs TCP MD5 signatures in this kernel",
-    "tc": "needs tc with the u32 classifier in this kernel",
+    "tc": "needs tc with the bpf classifier in this kernel",
     "late-modules": "needs nf_nat as a module that may be unloaded (in a virtual machine: --kernel)",
 }
 
@@ -69,7 +69,7 @@ class Features:
 
     def _tc(self):
         return self._works("tc qdisc add dev lo clsact".split(),
-                           "tc filter add dev lo ingress u32 match u32 0 0 action drop".split())
+                           [*"tc filter add dev lo ingress bpf da bytecode".split(), "1,6 0 0 0"])
 
     def _tcp_md5(self):
         with socket.socket() as server:

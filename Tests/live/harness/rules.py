@@ -108,6 +108,11 @@ class Rules:
         inside(netns, [*program, "-P", chain, "DROP"])
         return self._added(Rule(f"{self._ip} filter {chain}", None, "-P " + chain + " DROP", None, None))
 
+    def drop_by_map(self, netns, dropped, accepted):
+        """One rule, of nft, that looks up by port what is to be done."""
+        return self._nft(netns, "filter", "input", f"tcp dport {{ {accepted}, {dropped} }}",
+                         f"tcp dport vmap {{ {accepted} : accept, {dropped} : drop }}")
+
     def drop_at_device(self, netns, device, match):
         """In nft's family netdev: before anything of IP sees the packet."""
         hook = f'ingress device "{device}"'

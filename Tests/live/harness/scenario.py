@@ -147,9 +147,17 @@ class Vocabulary:
         self.dial(*(client.Dial(netns, listener.address, listener.port, source=source, patience=600)
                     for _ in range(number)), wait=False)
 
-    def sysctl(self, netns, **values):
-        """Settings of that namespace; `__` stands for the dot, since a name may have a dash or a dot in it."""
-        self.spaces.sysctl(netns, {name.replace("__", "."): value for name, value in values.items()})
+    # Settings of a namespace
+
+    def sysctl(self, netns, values):
+        self.spaces.sysctl(netns, values)
+
+    def drop_by_tc(self, netns, device, port):
+        """A traffic control program that drops what comes in for that port: load the port, compare, shot or go on."""
+        at = {4: 36, 6: 56}[self.family]
+        topology.inside(netns, f"tc qdisc add dev {device} clsact".split())
+        topology.inside(netns, [*f"tc filter add dev {device} ingress bpf da bytecode".split(),
+                                f"4,40 0 0 {at},21 0 1 {port},6 0 0 2,6 0 0 4294967295"])
 
     # What happens
 

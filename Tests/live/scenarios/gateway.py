@@ -5,8 +5,6 @@ from harness.expect import Step, Verdict
 from harness.scenario import IN_TURN, scenario
 
 DIALECTS = ("nft", "iptables")
-# What a rule's drop is called as long as rules are not attributed.
-FILTER_DROPPED = "dropped"
 
 
 def forwarded(s, to=None):
@@ -91,19 +89,19 @@ def backend_absent_seen_from_gateway(s):
 @scenario(dialects=DIALECTS)
 def backend_drops_seen_whole(s):
     net, dialled, translated = forwarded(s)
-    s.rules.drop(net.backend_ns[0], (None, s.app_port))
+    rule = s.rules.drop(net.backend_ns[0], (None, s.app_port))
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
-        FILTER_DROPPED, nat=translated, netns=net.backend_ns[0], steps=("syn", "nat.dnat", "drop")))
+        "filter_dropped", nat=translated, netns=net.backend_ns[0], rule=rule, steps=("syn", "nat.dnat", "drop")))
 
 
 @scenario(dialects=DIALECTS)
 def gateway_drops(s):
     """The gateway itself drops what it has rewritten."""
     net, dialled, translated = forwarded(s)
-    s.rules.drop(net.gateway_ns, translated, hook="forward")
+    rule = s.rules.drop(net.gateway_ns, translated, hook="forward")
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
-        FILTER_DROPPED, nat=translated, netns=net.gateway_ns, steps=("syn", "nat.dnat", "drop")))
+        "filter_dropped", nat=translated, netns=net.gateway_ns, rule=rule, steps=("syn", "nat.dnat", "drop")))
 
 
 @scenario(variants={"established": True, "refused": False})
