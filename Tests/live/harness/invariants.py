@@ -25,7 +25,8 @@ CODES = {"established", "no_listener", "listener_other_address", "listener_loopb
          "syn_unanswered", "synack_unanswered", "dropped", "unexplained"}
 # Where the evidence may not say what to change; every other failure comes with advice.
 WITHOUT_ADVICE = {"dropped", "unexplained"}
-# What a retransmission looks like: the only steps that may start anew after a verdict.
+# What a retransmission looks like: the only steps that may start anew after a verdict. One of this machine's own may
+# show first where OUTPUT acts on it, for TCP tells of a retransmission only when the packet has passed.
 AGAIN = {"syn", "synack", "retransmit"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 
@@ -137,9 +138,13 @@ def _verdicts(connection):
         if code == before:
             yield f"verdict {code} was given twice"
         before = code
-        if at + 1 < len(lines) and get(lines[at + 1], "event.action") not in AGAIN:
+        if at + 1 < len(lines) and not _starts_anew(lines[at + 1]):
             yield f"after verdict {code} comes {get(lines[at + 1], 'event.action') or dataset(lines[at + 1])}"
         yield from _verdict(line, code)
+
+
+def _starts_anew(line):
+    return get(line, "event.action") in AGAIN or get(line, "nattrace.stage") == "output"
 
 
 def _verdict(line, code):

@@ -4,6 +4,7 @@ A listener greets each client with its name, so that a client knows which proces
 """
 
 import ctypes
+import os
 import signal
 import socket
 import struct
@@ -18,6 +19,9 @@ class Listener:
     def __init__(self, child, address, port, name, backlog):
         self._child, self.address, self.port, self.name, self.backlog = child, address, port, name, backlog
         self.pid, self.stop = child.pid, child.stop
+
+    def send(self, number):
+        os.kill(self.pid, number)
 
 
 def refuse_all(server):

@@ -94,15 +94,6 @@ def near_miss_rule_for_other_port(s):
         steps=ways.refused_untouched((net.public, s.port))))
 
 
-@scenario()
-def near_miss_other_namespaces_loopback(s):
-    """A listener in the client's namespace on that port says nothing about the server's."""
-    net, dialled, translated = published(s)
-    s.listen(net.client_ns, net.loopback, name="app-client")
-    s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
-        "no_listener", nat=translated, netns=net.server_ns))
-
-
 @scenario(vm=IN_TURN)
 def two_causes_at_once(s):
     """Three connections at once: one refused for the binding, one without a listener, one established."""
