@@ -113,6 +113,12 @@ class Rules:
         return self._nft(netns, "filter", "input", f"tcp dport {{ {accepted}, {dropped} }}",
                          f"tcp dport vmap {{ {accepted} : accept, {dropped} : drop }}")
 
+    def drop_by_reverse_path(self, netns, match):
+        """A rule that asks the routes whether an answer would leave by the device that the packet came in by."""
+        if self.dialect.startswith("nft"):
+            return self._nft(netns, "raw", "prerouting", self._matching(match) + " fib saddr . iif oif missing", "drop")
+        return self._iptables(netns, "raw", "prerouting", match, "-m rpfilter --invert -j DROP")
+
     def drop_at_device(self, netns, device, match):
         """In nft's family netdev: before anything of IP sees the packet."""
         hook = f'ingress device "{device}"'

@@ -3,7 +3,7 @@
 import signal
 
 from harness import sockets
-from harness.expect import Verdict
+from harness.expect import ByHooks, Verdict
 from harness.scenario import IN_TURN, scenario
 from scenarios.published_port import published
 
@@ -33,8 +33,8 @@ def accept_queue_is_full(s):
     net, app, translated = full(s, s.variant)
     s.connect(net.client_ns, net.public, sees="timeout", patience=PATIENCE, verdict=Verdict(
         "accept_queue_full", nat=translated, listener=app, netns=net.server_ns, reason=("app-inner",),
-        evidence=(queue_evidence(app, s.variant + 1),), checklist={"answer": "none"}, steps=("syn", "nat.dnat"),
-        no_steps=("reset", "synack", "established")))
+        evidence=(queue_evidence(app, s.variant + 1),), checklist={"answer": "none"},
+        steps=ByHooks(functions=("syn", "nat.dnat"), tracepoints=("syn",)), no_steps=("reset", "synack", "established")))
 
 
 @scenario()
@@ -103,6 +103,7 @@ def overtaken(s, abort):
     app = s.listen(net.server_ns, net.inner, backlog=1, accept=False)
     deaf = s.rules.drop(net.client_ns, dialled, hook="prerouting", table="raw", answers=True)
     s.trace("--unanswered-after", "4s")
+    s.wait(0.2)
     s.meanwhile("let others take the places", lambda: s.fill_accept_queue(net.client_ns, app))
     s.meanwhile("let the client hear", deaf.remove)
     return net, app, translated, deaf
@@ -160,13 +161,13 @@ def near_miss_a_rule_drops_before_the_full_queue(s):
 
 
 # What TCP refuses on its own account. Before 6.10 a hop limit too low had no reason of its own.
-def refusing(s, prepare, reason, **more):
+def refusing(s, prepare, reason):
     net, _, translated = published(s)
     app = s.listen(net.server_ns, net.inner, prepare=lambda server: prepare(server, net))
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
         "socket_refused", nat=translated, listener=app, netns=net.server_ns, checklist={"answer": "none"},
-        fields={"nattrace.stage": "socket", "nattrace.reason": reason}, steps=("syn", "nat.dnat", "drop"),
-        no_steps=("reset",), **more))
+        fields={"nattrace.stage": "socket", "nattrace.reason": reason},
+        steps=ByHooks(functions=("syn", "nat.dnat", "drop"), tracepoints=("syn", "drop")), no_steps=("reset",)))
 
 
 @scenario(vm=IN_TURN)
