@@ -28,7 +28,7 @@ def rule_drops_in_input(s):
         rule, net.server_ns, "input", nat=translated, steps=("syn", "nat.dnat", "drop"), checklist={"answer": "none"}))
 
 
-@scenario(dialects=NFT_AND_IPTABLES, variants={"raw": "raw", "mangle": "mangle"}, vm=("raw",))
+@scenario(dialects=NFT_AND_IPTABLES, variants={"raw": "raw", "mangle": "mangle"}, vm=("raw", "iptables"))
 def rule_drops_before_the_translation(s):
     """The rule sees the packet as it was dialled, and no translation has a chance."""
     net, dialled, _ = published(s)
@@ -47,7 +47,7 @@ def rule_drops_in_prerouting_after_the_translation(s):
 
 
 @scenario(dialects=ALL, variants={"forward": ("forward", "filter"), "postrouting": ("postrouting", "mangle")},
-          vm=("forward",))
+          vm=("forward", "nft"))
 def rule_drops_what_is_forwarded(s):
     net, _, translated = forwarded(s)
     s.listen(net.backend_ns[0], net.backends[0])
@@ -57,7 +57,7 @@ def rule_drops_what_is_forwarded(s):
         rule, net.gateway_ns, hook, nat=translated, steps=("syn", "nat.dnat", "drop"), checklist={"answer": "none"}))
 
 
-@scenario(dialects=NFT_AND_IPTABLES, vm=IN_TURN)
+@scenario(dialects=NFT_AND_IPTABLES, vm=("nft",))
 def rule_drops_in_output(s):
     """The client is on this machine itself; the rule sees what OUTPUT's DNAT has made of the SYN."""
     net, _, translated = output_dnat(s, "elsewhere")
@@ -72,7 +72,7 @@ def rule_in_a_chain_that_is_jumped_to(s):
     dropped(s, net.client_ns, net.public, dropped_by(rule, net.server_ns, "input", nat=translated))
 
 
-@scenario(dialects=ALL, vm=IN_TURN)
+@scenario(dialects=ALL, vm=("nft-inet", "iptables-legacy"))
 def policy_drops_in_input(s):
     """No rule of the chain accepts it: the verdict names the chain, and no rule."""
     net, _, translated = published(s)
@@ -89,7 +89,7 @@ def policy_drops_in_forward(s):
     dropped(s, net.client_ns, net.public, dropped_by(policy, net.gateway_ns, "forward", nat=translated))
 
 
-@scenario(dialects=NFT_AND_IPTABLES, vm=IN_TURN)
+@scenario(dialects=NFT_AND_IPTABLES, vm=("iptables",))
 def answer_dropped_in_output(s):
     """The SYN got through; the server's own firewall drops its SYN-ACK."""
     net, _, translated = published(s)

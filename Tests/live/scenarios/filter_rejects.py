@@ -22,7 +22,7 @@ def rejected(s, netns, client_ns, address, translated, hook):
         checklist={"answer": answer}, no_steps=("listener", "established")))
 
 
-@scenario(dialects=ALL, variants=KIND_NAMES, vm=("tcp-reset",))
+@scenario(dialects=ALL, variants=KIND_NAMES, vm=("tcp-reset", "nft", "iptables-legacy"))
 def rule_rejects_in_input(s):
     """A service listens there: the refusal is the rule's alone."""
     net, _, translated = published(s)
@@ -30,13 +30,13 @@ def rule_rejects_in_input(s):
     rejected(s, net.server_ns, net.client_ns, net.public, translated, "input")
 
 
-@scenario(dialects=ALL, variants=KIND_NAMES, vm=("port-unreachable",))
+@scenario(dialects=ALL, variants=KIND_NAMES, vm=("port-unreachable", "iptables"))
 def rule_rejects_in_forward(s):
     net, _, translated = forwarded(s)
     rejected(s, net.gateway_ns, net.client_ns, net.public, translated, "forward")
 
 
-@scenario(dialects=NFT_AND_IPTABLES, variants=KIND_NAMES, vm=("admin-prohibited",))
+@scenario(dialects=NFT_AND_IPTABLES, variants=KIND_NAMES, vm=("admin-prohibited", "nft"))
 def rule_rejects_in_output(s):
     """The client is on this machine itself."""
     net, _, translated = output_dnat(s, "elsewhere")

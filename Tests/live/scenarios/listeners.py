@@ -54,7 +54,7 @@ def behind_vrf(s):
     return net
 
 
-@scenario(needs=("vrf",), variants={"tied": "red", "untied": None}, vm=True)
+@scenario(needs=("vrf",), variants={"tied": "red", "untied": None}, vm=("tied",))
 def listener_in_another_vrf(s):
     """Tied to the wrong VRF, or to none, which is the default one as long as tcp_l3mdev_accept is 0."""
     net = behind_vrf(s)
@@ -65,7 +65,7 @@ def listener_in_another_vrf(s):
                   {"kind": "sysctl", "name": "net.ipv4.tcp_l3mdev_accept", "value": "0"},)))
 
 
-@scenario(needs=("vrf",), variants={"tied": True, "accepted": False}, vm=("accepted",))
+@scenario(needs=("vrf",), variants={"tied": True, "accepted": False})
 def near_miss_listener_of_the_vrf(s):
     net = behind_vrf(s)
     if not s.variant:

@@ -151,7 +151,7 @@ def near_miss_the_right_queue_has_room(s):
               verdict=Verdict("established", nat=translated))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def near_miss_a_rule_drops_before_the_full_queue(s):
     """The queue is full, but the SYN does not get that far."""
     net, app, translated = full(s, 1)

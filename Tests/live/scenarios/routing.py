@@ -41,7 +41,7 @@ def gateway_does_not_forward_at_all(s):
         "forwarding_disabled", nat=False, netns=net.gateway_ns, evidence=(sysctl(FORWARDING[s.family], 0),)))
 
 
-@scenario(families=(4,), vm=True)
+@scenario(families=(4,))
 def device_does_not_forward(s):
     """It counts by which device the SYN comes in."""
     net, _, translated = forwarded(s)
@@ -61,7 +61,7 @@ def near_miss_other_device_does_not_forward(s):
     s.connect(net.client_ns, net.public, sees="connected", verdict=Verdict("established", nat=translated))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def near_miss_no_forwarding_needed(s):
     """Translated to an address of this machine: forwarding is off, and does not matter."""
     net, _, translated = published(s)
@@ -94,7 +94,7 @@ def to_loopback(s, value):
     return net, translated
 
 
-@scenario(families=(4,), dialects=("nft", "iptables"), vm=True)
+@scenario(families=(4,), dialects=("nft", "iptables"), vm=("nft",))
 def translated_to_loopback(s):
     net, translated = to_loopback(s, 0)
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
@@ -102,7 +102,7 @@ def translated_to_loopback(s):
         evidence=(sysctl("net.ipv4.conf.eth0.route_localnet", 0),), steps=REWRITTEN_AND_DROPPED))
 
 
-@scenario(families=(4,), dialects=("nft", "iptables"), vm=("nft",))
+@scenario(families=(4,), dialects=("nft", "iptables"))
 def near_miss_route_localnet(s):
     net, translated = to_loopback(s, 1)
     s.connect(net.client_ns, net.public, sees="connected", answered_by="app-inner", verdict=Verdict(
@@ -154,7 +154,7 @@ def two_ways(s, rp_filter, route_back=True):
 
 
 @scenario(families=(4,), variants={
-    "all": ({"all": 1}, True), "device": ({"eth0": 1}, True), "loose": ({"eth0": 2}, False)}, vm=("all", "loose"))
+    "all": ({"all": 1}, True), "device": ({"eth0": 1}, True), "loose": ({"eth0": 2}, False)}, vm=("all",))
 def reverse_path_drops(s):
     """Strictly: the way back leads by another device. Loosely: there is no way back at all."""
     setting, route_back = s.variant
@@ -167,7 +167,7 @@ def reverse_path_drops(s):
 
 
 @scenario(families=(4,), variants={"loose": {"all": 2}, "loose-beats-strict": {"all": 1, "eth0": 2},
-                                   "other-device": {"eth1": 1}, "off": {}}, vm=("loose",))
+                                   "other-device": {"eth1": 1}, "off": {}})
 def near_miss_reverse_path(s):
     """The answer goes another way, which is nobody's business here. Of the two settings the larger one holds."""
     net, translated = two_ways(s, s.variant)
@@ -205,7 +205,7 @@ def no_route_to_the_translated_destination(s):
 ROUTE_TYPES = {"blackhole": "timeout", "unreachable": "unreachable", "prohibit": "unreachable"}
 
 
-@scenario(variants={kind: kind for kind in ROUTE_TYPES}, vm=("blackhole", "prohibit"))
+@scenario(variants={kind: kind for kind in ROUTE_TYPES}, vm=("blackhole",))
 def route_that_refuses(s):
     net, _, translated = forwarded(s)
     s.listen(net.backend_ns[0], net.backends[0])
@@ -296,7 +296,7 @@ def neighbour_does_not_answer_for_long(s):
         net.absent, "br0", net.gateway_ns, translated))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def router_does_not_answer(s):
     """The translated address is behind a router, and that one is not there."""
     net = s.gateway()
@@ -309,7 +309,7 @@ def router_does_not_answer(s):
         net.absent, "br0", net.gateway_ns, translated))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def neighbour_of_the_host_itself(s):
     """The client is on the host; the translated address is in the network of its device."""
     net = s.host()
