@@ -62,8 +62,9 @@ int BPF_KPROBE(probe_nf_conntrack_tcp_packet, struct nf_conn *ct, struct sk_buff
 }
 
 /* Called for INVALID packets even with nf_conntrack_log_invalid=0; the format string is the reason. */
-static __always_inline int conntrack_invalid(struct sk_buff *skb, __u16 hook, const char *format)
+static __always_inline int conntrack_invalid(struct pt_regs *ctx, struct sk_buff *skb, __u16 hook, __u8 position)
 {
+	const char *format = (const char *)argument(ctx, position);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_CONNTRACK,
 		.hook = hook,
@@ -77,21 +78,23 @@ static __always_inline int conntrack_invalid(struct sk_buff *skb, __u16 hook, co
 	__builtin_memset(&o.text, 0, sizeof(o.text));
 	if (format)
 		bpf_probe_read_kernel_str(&o.text, sizeof(o.text), format);
+	/* tcp_error_log() hands its words over as the argument of a format that is nothing but "%s". */
+	if (o.text[0] == '%' && o.text[1] == 's' && !o.text[2])
+		bpf_probe_read_kernel_str(&o.text, sizeof(o.text), (const char *)argument(ctx, position + 1));
 	return observe_packet(&o);
 }
 
 SEC("kprobe")
 int BPF_KPROBE(probe_nf_ct_l4proto_log_invalid, struct sk_buff *skb)
 {
-	return conntrack_invalid(skb, NATTRACE_HOOK_NF_CT_L4PROTO_LOG_INVALID,
-				 (const char *)argument(ctx, nattrace_config.ct_log_invalid_text));
+	return conntrack_invalid(ctx, skb, NATTRACE_HOOK_NF_CT_L4PROTO_LOG_INVALID,
+				 nattrace_config.ct_log_invalid_text);
 }
 
 SEC("kprobe")
 int BPF_KPROBE(probe_nf_l4proto_log_invalid, struct sk_buff *skb)
 {
-	return conntrack_invalid(skb, NATTRACE_HOOK_NF_L4PROTO_LOG_INVALID,
-				 (const char *)argument(ctx, nattrace_config.log_invalid_text));
+	return conntrack_invalid(ctx, skb, NATTRACE_HOOK_NF_L4PROTO_LOG_INVALID, nattrace_config.log_invalid_text);
 }
 
 /*

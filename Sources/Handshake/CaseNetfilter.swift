@@ -96,7 +96,7 @@ extension Case {
         let isSeen = connection.steps.contains {
             $0.netns == drop.sighting.netns && [.conntrackNew, .conntrackMatch].contains($0.action)
         }
-        return !isSeen && connection.attempt.untracked == nil && (step.stage == .prerouting || step.stage == .output)
+        return !isSeen && connection.attempt.untracked[drop.role] == nil && (step.stage == .prerouting || step.stage == .output)
     }
 
     /// nf_conntrack_max and the number of entries, where conntrack refused and the table is full, give or
@@ -163,12 +163,15 @@ extension Case {
         return candidates.candidates.isEmpty && !stale.entry.translatesDestination ? nil : stale
     }
 
-    /// Where the SYN was untracked, and a NAT rule so was not asked.
+    /// Where a packet was untracked, and NAT could not act on it: the SYN, for which there is a rule, or
+    /// the answer, in a namespace that translates the connection.
     func findUntracked() -> Sighting? {
-        guard let place = connection.attempt.untracked, !connection.isTranslated(in: place.netns),
-            wouldTranslate(at: place) != false
-        else { return nil }
-        return place
+        let untracked = connection.attempt.untracked
+        if let syn = untracked[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) != false {
+            return syn
+        }
+        if let synack = untracked[.synack], connection.isTranslated(in: synack.netns) { return synack }
+        return nil
     }
 
     /// Where conntrack called a packet INVALID that NAT should have translated: the SYN, for which there is a

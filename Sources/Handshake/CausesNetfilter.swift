@@ -63,8 +63,10 @@ extension Cause {
         sentence: { c in
             let rule = c.untracked.flatMap { c.connection.attempt.rulings[$0.netns] }?.rule
             let by = rule.map { ", by rule \($0.inWords)" } ?? ""
-            return
-                "The SYN to \(c.connection.dialled.destination) was kept from conntrack\(by): NAT rules cannot act on it."
+            let role = c.untracked.flatMap(c.step)?.packet?.flags.role ?? .syn
+            return role == .synack
+                ? "The answer of \(c.destinationInWords) was kept from conntrack\(by): the translation was not undone."
+                : "The SYN to \(c.connection.dialled.destination) was kept from conntrack\(by): NAT rules cannot act on it."
         },
         advice: { c in
             ["Let the notrack rule leave out port \(c.connection.dialled.destination.port), or do without NAT for it"]

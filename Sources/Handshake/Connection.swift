@@ -48,8 +48,8 @@ public final class Connection {
     var isAskedFor = false
     /// Whether the sink was told of its steps.
     var isShown = false
-    /// A NAT decision whose rule, if it can be seen, is told next.
-    var pendingSetup: Observation?
+    /// A decision of conntrack or NAT of which the next observation may tell more: the rule, the words.
+    var pending: Observation?
     /// Whether it was ended and may only be looked at, not continued.
     var isGone = false
 
@@ -204,8 +204,8 @@ struct Attempt {
     var drop: Drop?
     /// Packets that conntrack called INVALID, by their role: the first of each.
     var invalid: [PacketRole: Sighting] = [:]
-    /// Where the SYN was kept from conntrack.
-    var untracked: Sighting?
+    /// Where packets were kept from conntrack, by their role: the first of each.
+    var untracked: [PacketRole: Sighting] = [:]
     /// Where the SYN matched an entry that was there before the connection began, and that entry.
     var stale: (sighting: Sighting, entry: ConntrackEntry)?
     /// Put to conntrack, which has not said anything yet.

@@ -289,7 +289,7 @@ public final class Explainer {
 
     private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool, isEvicted: Bool = false) {
         let before = connection.steps.count
-        connection.settlePending(names: names)
+        connection.settlePending(before: nil, names: names)
         let ending = connection.ending
         let evidence = Case(
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
@@ -364,7 +364,7 @@ extension Checklist {
                 .stale
             } else if attempt.entry != nil || !c.connection.trail.trackedEntries.isEmpty {
                 code == .established ? .established : .new
-            } else if attempt.untracked != nil {
+            } else if attempt.untracked[.syn] != nil {
                 .untracked
             } else if let place = c.placeStep, attempt.passedWithoutEntry.contains(place.netns) {
                 Conntrack.none

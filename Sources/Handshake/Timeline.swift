@@ -6,21 +6,22 @@ extension Connection {
     /// Takes in one observation and appends the steps it makes; none for what adds nothing.
     func absorb(_ o: Observation, names: Names) {
         lastTime = max(lastTime, o.time)
-        var rule: RuleSighting?
-        if case .rule(let sighting) = o.detail, sighting.verdict == .accept { rule = sighting }
-        if pendingSetup != nil { settlePending(with: o.netns == pendingSetup?.netns ? rule : nil, names: names) }
-        if o.kind == .natSetup {
-            pendingSetup = o
-        } else if rule == nil {
-            StepWriter(connection: self, observation: o, names: names).write()
+        let isUsed = settlePending(before: o, names: names)
+        let writer = StepWriter(connection: self, observation: o, names: names)
+        if writer.isToldWithTheNext {
+            pending = o
+        } else if !isUsed {
+            writer.write()
         }
     }
 
-    /// Tells of a NAT decision, with the rule that made it where that was seen.
-    func settlePending(with rule: RuleSighting? = nil, names: Names) {
-        guard let setup = pendingSetup else { return }
-        pendingSetup = nil
-        StepWriter(connection: self, observation: setup, names: names).natSetup(by: rule)
+    /// Tells of a decision that was waiting, with what the observation after it adds; nil: nothing comes any
+    /// more. Returns whether that is all that the observation says.
+    @discardableResult
+    func settlePending(before next: Observation?, names: Names) -> Bool {
+        guard let decision = pending else { return false }
+        pending = nil
+        return StepWriter(connection: self, observation: decision, names: names).write(with: next)
     }
 }
 
@@ -42,6 +43,7 @@ struct StepWriter {
     func write() {
         noteTuples()
         noteAnswerOfConntrack()
+        if isTranslatingRule { return }
         switch o.kind {
         case .packet: packet()
         case .conntrack: conntrack()

@@ -6,7 +6,7 @@ extension StepWriter {
         if let entry = o.conntrack {
             connection.attempt.entry = entry
         } else if o.isUntracked {
-            noteUntracked(connection.attempt.lastSyn)
+            noteUntracked(connection.attempt.lastSyn, .syn)
         } else if o.kind == .deliver || o.kind == .reset || (o.kind == .packet && o.stage == .egress) {
             connection.attempt.passedWithoutEntry.insert(o.netns)
         }
@@ -41,7 +41,7 @@ extension StepWriter {
             if role == .syn { noteSyn(sighting) }
         case .untracked:
             let sighting = add(.conntrackUntracked)
-            if role == .syn { noteUntracked(sighting) }
+            if let role { noteUntracked(sighting, role) }
         }
     }
 
@@ -51,8 +51,8 @@ extension StepWriter {
         connection.attempt.askedConntrack = nil
     }
 
-    func noteUntracked(_ sighting: Sighting?) {
-        if connection.attempt.untracked == nil { connection.attempt.untracked = sighting }
+    func noteUntracked(_ sighting: Sighting?, _ role: PacketRole) {
+        if connection.attempt.untracked[role] == nil { connection.attempt.untracked[role] = sighting }
     }
 
     /// A SYN that finds an entry which was there before it: NAT rules are not asked, the entry's
@@ -75,6 +75,44 @@ extension StepWriter {
         connection.attempt.invalid[role] = sighting
     }
 
+    // MARK: Decisions told with what comes next
+
+    /// Whether the next observation may tell more of it: the rule that made a translation; the words for
+    /// an answer for which there is no entry.
+    var isToldWithTheNext: Bool { o.kind == .natSetup || isAnswerWithoutEntry }
+
+    /// Conntrack makes no entry for an answer or a reset: the one that it had prepared is thrown away, and the
+    /// packet is INVALID (tcp_new: tcp_conntracks[0][..][TCP_CONNTRACK_NONE] is sIV). Before 6.2 no log
+    /// function says so.
+    private var isAnswerWithoutEntry: Bool {
+        guard case .conntrack(.new) = o.detail else { return false }
+        return role == .synack || role == .rst
+    }
+
+    /// A rule that accepts is told with the translation that it makes.
+    var isTranslatingRule: Bool {
+        if case .rule(let seen) = o.detail { seen.verdict == .accept } else { false }
+    }
+
+    /// Writes a decision that waited. Returns whether that is all that the next observation says.
+    func write(with next: Observation?) -> Bool {
+        let next = next?.netns == o.netns ? next : nil
+        guard o.kind != .natSetup else {
+            guard case .rule(let rule)? = next?.detail, rule.verdict == .accept else {
+                natSetup(by: nil)
+                return false
+            }
+            natSetup(by: rule)
+            return true
+        }
+        guard case .invalid(let words)? = next?.detail, next?.packet?.flags.role == role else {
+            invalid("")
+            return false
+        }
+        invalid(words)
+        return true
+    }
+
     // MARK: Rules
 
     /// A rule or policy that decided: it dropped, queued, or kept from conntrack. Rules that translate
@@ -82,12 +120,10 @@ extension StepWriter {
     func rule() {
         guard case .rule(let seen) = o.detail, let role else { return }
         // After `notrack` every rule that merely counts looks the same.
-        if seen.verdict == .proceed, connection.attempt.untracked?.netns == o.netns { return }
+        if seen.verdict == .proceed, connection.attempt.untracked[role]?.netns == o.netns { return }
         let rule = names.rule(seen, netns: o.netns, at: o.time)
         let sighting = add(.rule, rule: rule, detail: .rule(seen))
-        if seen.verdict == .proceed {
-            if role == .syn { noteUntracked(sighting) }
-        }
+        if seen.verdict == .proceed { noteUntracked(sighting, role) }
         connection.attempt.rulings[o.netns] = Attempt.Ruling(
             sighting: sighting, rule: rule, isPolicy: seen.isPolicy, verdict: seen.verdict, role: role)
     }
