@@ -1,0 +1,98 @@
+// The packet as a rule of one hook sees it.
+
+import Handshake
+
+/// What rules read of a packet, as far as it can be known.
+enum Field: Sendable {
+    case sourceAddress(IPAddress.Family)
+    case destinationAddress(IPAddress.Family)
+    case sourcePort
+    case destinationPort
+    case tcpFlags
+    /// The transport protocol (`meta l4proto`, iptables' `-p`).
+    case transport
+    /// The same, from a header of IPv4.
+    case ipProtocol
+    case ipVersion(IPAddress.Family)
+    /// `meta nfproto`.
+    case networkFamily
+    /// `meta protocol`.
+    case etherType
+    case inputInterface
+    case outputInterface
+    /// A header that no TCP packet has.
+    case foreign
+    /// Something else of a header of this family.
+    case other(IPAddress.Family?)
+}
+
+/// Where in the kernel a base chain is called.
+enum Layer: Sendable {
+    /// The hooks of IPv4 and IPv6.
+    case ip
+    case bridge
+    /// A device's ingress and egress.
+    case device
+}
+
+struct Packet {
+    var tuple: Tuple
+    var flags: TCPFlags
+    /// nil: not known, or not to be relied on at this hook.
+    var inputInterface: String?
+    var outputInterface: String?
+    var layer: Layer
+    /// Rules write into packets: what a match, or one on the way to it, saw is not known.
+    var isRewritten: Bool
+
+    var family: IPAddress.Family { tuple.family }
+
+    init(_ search: RuleSearch, hook: NetfilterHook, layer: Layer, isRewritten: Bool) {
+        tuple = search.tuple
+        self.isRewritten = isRewritten
+        flags = search.flags
+        self.layer = layer
+        // At a bridge or a device, the packet's device may be a port or a lower one of what the search
+        // names. At the other hooks, a name is there for rules only where the kernel gives it.
+        switch (layer, hook) {
+        case (.ip, .prerouting), (.ip, .input): inputInterface = search.inputInterface
+        case (.ip, .forward), (.ip, .postrouting):
+            inputInterface = search.inputInterface
+            outputInterface = search.outputInterface
+        case (.ip, .output): outputInterface = search.outputInterface
+        default: break
+        }
+    }
+
+    func value(of field: Field) -> Value {
+        switch field {
+        case .sourceAddress(let family):
+            guard family == self.family else { return .absent }
+            return isRewritten ? .unknown : .address(tuple.source.address)
+        case .destinationAddress(let family):
+            guard family == self.family else { return .absent }
+            return isRewritten ? .unknown : .address(tuple.destination.address)
+        case .sourcePort: return isRewritten ? .unknown : .number(UInt64(tuple.source.port), kind: .port)
+        case .destinationPort: return isRewritten ? .unknown : .number(UInt64(tuple.destination.port), kind: .port)
+        case .tcpFlags:
+            guard !isRewritten else { return .unknown }
+            // What the packet is within the handshake is known, the other bits only where they are set:
+            // a search may be made without a packet's own flags.
+            let role: UInt64 = 1 | 2 | 4 | 16
+            let set = UInt64(flags.rawValue)
+            return .number(set, known: role | set | ~0xff, kind: .flags)
+        case .transport: return .number(6, kind: .transport)
+        case .ipProtocol: return family == .v4 ? .number(6, kind: .transport) : .absent
+        case .ipVersion(let version):
+            return version == family ? .number(UInt64(version.rawValue), kind: .plain) : .absent
+        case .networkFamily:
+            // Elsewhere it may be the family of the chain.
+            return layer == .ip ? .number(family == .v4 ? 2 : 10, kind: .networkFamily) : .unknown
+        case .etherType: return .number(family == .v4 ? 0x0800 : 0x86dd, kind: .etherType)
+        case .inputInterface: return inputInterface.map { .name($0) } ?? .unknown
+        case .outputInterface: return outputInterface.map { .name($0) } ?? .unknown
+        case .foreign: return .absent
+        case .other(let family): return family == nil || family == self.family ? .unknown : .absent
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// The rulesets of one namespace, ready to be asked.
+
+import Handshake
+
+public struct Ruleset: Sendable {
+    private let model: Model
+    private let places: [RuleName: RulePlace]
+    private let texts: [RuleName: RuleText]
+    private let isComplete: Bool
+    /// Why not everything could be read; nil: it could.
+    public let problem: String?
+
+    public init(_ given: RulesetTexts) {
+        var model = Model()
+        texts = given.nftText.map { NftText.read($0) } ?? [:]
+        var reader = NftReader()
+        if let bytes = given.nftJSON { reader.read(bytes, texts: texts, into: &model) }
+        if let bytes = given.iptablesNftSave { IptablesReader.readWords(bytes, family: .v4, of: reader, into: &model) }
+        if let bytes = given.ip6tablesNftSave { IptablesReader.readWords(bytes, family: .v6, of: reader, into: &model) }
+        if let bytes = given.iptablesSave { IptablesReader.readLegacy(bytes, family: .v4, into: &model) }
+        if let bytes = given.ip6tablesSave { IptablesReader.readLegacy(bytes, family: .v6, into: &model) }
+        places = reader.places
+        isComplete = given.isComplete && model.problems.isEmpty
+        let problems = [given.problem].compactMap { $0 } + model.problems
+        problem = problems.isEmpty ? nil : problems.joined(separator: "; ")
+        self.model = model
+    }
+
+    /// A rule of nftables', as the kernel names it. nil: it is not there, or no longer.
+    public func rule(family: RuleFamily, table: String, handle: UInt64) -> Rule? {
+        let name = RuleName(family: family, table: table, handle: handle)
+        if let place = places[name] { return rule(at: place) }
+        guard let text = texts[name] else { return nil }
+        return Rule(id: String(handle), ruleset: "\(family.name) \(table) \(text.chain)", text: text.text)
+    }
+
+    /// The rules that could have done what is searched for.
+    public func candidates(_ search: RuleSearch) -> RuleCandidates {
+        var found: [RuleCandidates.Candidate] = []
+        var isComplete = isComplete
+        // A chain that is jumped to from two hooks has its rules here once, as the better of the two.
+        var known: [RulePlace: Int] = [:]
+        var budget = Budget()
+        for (hook, layer) in Self.hooks(of: search.stage) {
+            let order = HookOrder(model: model, hook: hook, layer: layer, family: search.tuple.family)
+            var walk = Walk(model: model, search: search, hook: hook, layer: layer, budget: budget)
+            order.search(search, with: &walk)
+            budget = walk.budget
+            if walk.isIncomplete || budget.isExhausted { isComplete = false }
+            for finding in walk.findings {
+                guard let position = finding.rule else {
+                    let rule = Rule(ruleset: model.chains[finding.chain].ruleset, text: "policy drop")
+                    found.append(.init(rule: rule, isCertain: finding.isCertain))
+                    continue
+                }
+                let place = RulePlace(chain: finding.chain, rule: position)
+                if let index = known[place] {
+                    if finding.isCertain { found[index].isCertain = true }
+                    continue
+                }
+                known[place] = found.count
+                found.append(.init(rule: rule(at: place), isCertain: finding.isCertain))
+            }
+        }
+        return RuleCandidates(candidates: found, isComplete: isComplete)
+    }
+
+    private func rule(at place: RulePlace) -> Rule {
+        let chain = model.chains[place.chain]
+        let rule = chain.rules[place.rule]
+        return Rule(id: rule.id, ruleset: chain.ruleset, text: rule.text)
+    }
+
+    /// Where a packet may have met rules at a stage. A bridge calls its hooks, and IP's for it, while the
+    /// packet comes in at one of its ports or leaves by one.
+    private static func hooks(of stage: Stage?) -> [(NetfilterHook, Layer)] {
+        switch stage {
+        case .ingress: [(.ingress, .device), (.prerouting, .bridge), (.input, .bridge), (.forward, .bridge)]
+        case .prerouting: [(.prerouting, .bridge), (.prerouting, .ip)]
+        case .input: [(.input, .bridge), (.input, .ip)]
+        case .forward: [(.forward, .bridge), (.forward, .ip)]
+        case .output: [(.output, .bridge), (.output, .ip)]
+        case .postrouting: [(.postrouting, .bridge), (.postrouting, .ip)]
+        case .egress:
+            [(.forward, .bridge), (.output, .bridge), (.postrouting, .bridge), (.egress, .device)]
+        case .routing, .socket: []
+        case nil:
+            NetfilterHook.all.flatMap { hook -> [(NetfilterHook, Layer)] in
+                hook == .ingress || hook == .egress ? [(hook, .device)] : [(hook, .bridge), (hook, .ip)]
+            }
+        }
+    }
+}
