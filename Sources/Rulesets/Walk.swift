@@ -144,8 +144,8 @@ struct Walk {
                 if outcome.fires != .yes { fates.insert(.continues) }
                 return closing(fates, holds)
             case .mayTake:
-                fates.formUnion([.continues, .accepted, .gone])
-                return fates
+                fates.formUnion([.accepted, .gone])
+                holds = holds && .unknown
             case .opaque(let effects):
                 if effects.allows(effect) { note(place, .unknown) }
                 return fates.union(.any)
