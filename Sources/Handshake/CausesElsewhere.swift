@@ -93,7 +93,7 @@ extension Cause {
         sentence: { c in
             guard case .icmp(_, let error) = c.ending else { return "" }
             return
-                "\(error.source) says that \(c.destinationInWords) cannot be reached: \(error.inWords(c.target.address.family))."
+                "\(error.source) says that \(c.destinationInWords) cannot be reached: \(error.words)."
         },
         advice: { c in
             guard case .icmp(_, let error) = c.ending else { return [] }

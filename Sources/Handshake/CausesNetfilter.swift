@@ -112,7 +112,7 @@ extension Cause {
                 if let icmp = c.connection.attempt.icmp, c.connection.attempt.reset == nil,
                     c.connection.attempt.firstRst == nil
                 {
-                    "an ICMP error, \(icmp.error.inWords(c.connection.dialled.source.address.family))"
+                    "an ICMP error, \(icmp.error.words)"
                 } else {
                     "a TCP reset"
                 }
@@ -254,10 +254,10 @@ extension TrackedFlow {
 }
 
 extension ICMPError {
-    /// RFC 792 and its successors; RFC 4443.
-    func inWords(_ family: IPAddress.Family) -> String {
+    /// `port unreachable (type 3, code 3)`; RFC 792 and its successors, RFC 4443.
+    public var words: String {
         let words: String? =
-            switch (family, type, code) {
+            switch (source.family, type, code) {
             case (.v4, 3, 0): "network unreachable"
             case (.v4, 3, 1): "host unreachable"
             case (.v4, 3, 2): "protocol unreachable"

@@ -7,7 +7,11 @@ extension Evidence {
         switch self {
         case .listener(let listener):
             var text = listener.process.map(style.process) ?? "a socket"
+            if let home = listener.process?.container ?? listener.process?.unit { text += " of \(style.outside(home))" }
             text += " listens on " + StepWords.bound(listener.endpoint)
+            if let elsewhere = listener.elsewhere {
+                text += " in netns " + (elsewhere.name.map(style.outside) ?? String(elsewhere.inode))
+            }
             if let interface = listener.interface {
                 text += ", only by device " + (interface.name.map(style.outside) ?? "number \(interface.index)")
             }
@@ -25,7 +29,7 @@ extension Evidence {
         case .rule(let rule): return StepWords.rule(rule, style: style) ?? "a rule"
         case .interface(let name, let addresses):
             let list = addresses.map(\.description).joined(separator: ", ")
-            return "device \(style.outside(name)) has " + (list.isEmpty ? "no address" : list)
+            return "device \(style.outside(name))" + (list.isEmpty ? "" : " has " + list)
         case .counter(let name, let value): return "counter \(style.outside(name)) is \(value)"
         }
     }

@@ -271,6 +271,16 @@ public final class JSONLinesSink: Sink {
         output.put(UInt64(max(0, process.pid)))
         if let name = process.name, !name.isEmpty { string("\"name\":", name) }
         output.close()
+        if let container = process.container, !container.isEmpty {
+            output.put(",\"container\":{")
+            string("\"id\":", container)
+            output.close()
+        }
+        if let unit = process.unit, !unit.isEmpty {
+            output.put(",\"service\":{")
+            string("\"name\":", unit)
+            output.close()
+        }
     }
 
     private func put(_ packet: Packet) {
@@ -333,6 +343,10 @@ public final class JSONLinesSink: Sink {
             output.put(",\"listener\":{\"found\":")
             output.put(found == nil ? "false" : "true")
             if let found { output.jsonEndpoint(Endpoint(address: found.address, port: found.port)) }
+            if let queues = found?.queues {
+                queue("accept_queue", queues.accept, limit: queues.limit)
+                queue("syn_queue", queues.syn, limit: queues.limit)
+            }
             output.close()
         case .rule(let rule):
             output.put(",\"rule\":{\"verdict\":")
@@ -353,6 +367,16 @@ public final class JSONLinesSink: Sink {
         case .none, .reset, .socketState:
             break
         }
+    }
+
+    private func queue(_ name: StaticString, _ length: UInt32, limit: UInt32) {
+        output.put(",\"")
+        output.put(name)
+        output.put("\":{\"length\":")
+        output.put(length)
+        output.put(",\"limit\":")
+        output.put(limit)
+        output.close()
     }
 
     private func put(_ end: Endpoint, of range: NATRange) {
@@ -402,11 +426,8 @@ public final class JSONLinesSink: Sink {
                 if let name = interface.name, !name.isEmpty { string("\"name\":", name) }
                 output.close()
             }
-            output.put(",\"accept_queue\":{\"length\":")
-            output.put(listener.acceptQueue)
-            output.put(",\"limit\":")
-            output.put(listener.acceptQueueLimit)
-            output.close()
+            queue("accept_queue", listener.acceptQueue, limit: listener.acceptQueueLimit)
+            if let elsewhere = listener.elsewhere { netns(elsewhere.inode, elsewhere.name) }
             if let only = listener.isIPv6Only {
                 output.put(",\"ipv6_only\":")
                 output.put(only ? "true" : "false")

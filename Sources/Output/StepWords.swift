@@ -50,13 +50,19 @@ struct StepWords {
         case .natDestination, .natSource, .natReverse:
             what = Self.translation(step, of: connection, style: style)
             tone = .rewrite
-        case .rule: what = "rule"
+        case .rule:
+            what = Self.decision(step)
+            if what != Self.decided { tone = .failure }
         case .route: what = "routed" + (device.isEmpty ? "" : " out" + device)
         case .deliver:
             what = (role ?? "packet") + " delivered to TCP" + (packet.map { " on \($0.tuple.destination)" } ?? "")
         case .listener:
             if case .listener(let bound?) = step.detail {
                 what = "listener found on \(Self.bound(Endpoint(address: bound.address, port: bound.port)))"
+                if let queues = bound.queues, queues.isAcceptQueueFull || queues.syn > queues.limit {
+                    what += ", \(queues.accept) waiting, \(queues.syn) half done, limit \(queues.limit)"
+                    tone = .bad
+                }
             } else {
                 what = "no listener" + (packet.map { " for \($0.tuple.destination)" } ?? " found")
                 tone = .bad
@@ -76,7 +82,14 @@ struct StepWords {
         case .retransmit:
             what = (role ?? "packet") + (direction ?? "") + " sent again"
             tone = .warning
-        case .icmp: what = "ICMP error"
+        case .icmp:
+            tone = .bad
+            if case .icmp(let error) = step.detail {
+                let way = step.stage == .egress ? " out" + device : " in" + device
+                what = "ICMP: \(error.words) from \(error.source)," + way
+            } else {
+                what = "ICMP error"
+            }
         case .established:
             // A client's socket comes from SYN_SENT, a server's from SYN_RECV.
             if case .socketState(let from, _) = step.detail {
@@ -94,6 +107,19 @@ struct StepWords {
         if let process = step.process, !saysProcess, step.action != .syn { what += " by " + style.process(process) }
         remark = step.rule.flatMap { Self.rule($0, style: style) }
     }
+
+    /// What a rule or policy said; of one that was concluded, that is known by what it led to.
+    private static func decision(_ step: Step) -> String {
+        guard case .rule(let seen) = step.detail else { return decided }
+        return switch seen.verdict {
+        case .drop: seen.isPolicy ? "policy: drop" : "rule: drop"
+        case .stolen: "rule: took the packet"
+        case .queue: "rule: to a program (queue)"
+        case .proceed: "rule: keeps it from conntrack"
+        case .accept, .other: "rule: \(seen.verdict.name)"
+        }
+    }
+    private static let decided = "by a rule"
 
     private static func word(_ action: Action) -> String {
         switch action {
