@@ -149,10 +149,16 @@ extension Case {
     var othersInWords: String {
         let shown = otherListeners.prefix(3).map { listener in
             "\(listener.owner) listens on \(listener.endpoint)"
-                + (listener.isIPv6Only == true && listener.address.isUnspecified ? " for IPv6 only" : "")
+                + (listener.address.isUnspecified ? familyInWords(listener) : "")
         }
         let more = otherListeners.count - shown.count
         return shown.joined(separator: ", ") + (more > 0 ? ", and \(more) more on that port" : "")
+    }
+
+    /// Why a listener on every address does not take the SYN.
+    private func familyInWords(_ listener: Listener) -> String {
+        if listener.isIPv6Only == true { return " for IPv6 only" }
+        return listener.address.family != target.address.family ? " for IPv4 only" : ""
     }
 
     /// How long it has been since the first SYN, to a tenth of a second.

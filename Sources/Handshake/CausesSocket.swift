@@ -153,5 +153,7 @@ extension Cause {
         },
         advice: { c in
             ["Look at the socket and its queues: \(c.commandHere("ss -ltnpe 'sport = :\(c.target.port)'"))"]
-        })
+        },
+        evidence: { c in c.matchingListeners.prefix(1).map(Evidence.listener) + c.translationEvidence },
+        process: { $0.matchingListeners.first?.process })
 }

@@ -346,7 +346,7 @@ extension Checklist {
             step.packet?.flags.role == .syn && (step.stage == .ingress || step.action == .deliver)
         }
         let answered: Answer? =
-            if attempt.reset != nil || attempt.firstRst != nil {
+            if attempt.reset.map({ $0.packet.flags.role != .synack }) == true || attempt.firstRst != nil {
                 .rst
             } else if attempt.firstSynack != nil {
                 .synack
@@ -373,7 +373,7 @@ extension Checklist {
             }
         let listener: Bool? =
             if attempt.request != nil || c.connection.establishment.server != nil || attempt.lookup?.found != nil
-                || c.connection.isServerLocal
+                || c.connection.isServerLocal || code == .acceptQueueFull || code == .socketRefused
             {
                 true
             } else if c.unheardSyn != nil || attempt.lookup != nil {

@@ -157,8 +157,10 @@ struct StepWriter {
             case .rst: break
             }
         }
-        // What an ICMP error quotes may have been translated only in part.
-        guard let entry = o.conntrack, o.kind != .natSetup else { return }
+        guard let entry = o.conntrack, o.kind != .natSetup else {
+            noteTranslationByPacket()
+            return
+        }
         connection.trail.note(entry.original)
         connection.trail.note(entry.translated)
         guard entry.original != entry.translated else { return }
@@ -168,6 +170,15 @@ struct StepWriter {
         } else if connection.translated == nil {
             connection.course.translated = entry.translated
         }
+    }
+
+    /// A SYN that goes elsewhere than it was dialled to was translated, also where its entry is not to be
+    /// seen: TCP lets go of it before a socket's filter is asked (nf_reset_ct in tcp_v4_rcv).
+    private func noteTranslationByPacket() {
+        guard connection.translated == nil, o.kind == .drop || o.kind == .deliver || o.kind == .reset,
+            let packet = o.packet, packet.flags.role == .syn, packet.tuple.destination != connection.dialled.destination
+        else { return }
+        connection.course.translated = packet.tuple
     }
 
     // MARK: Writing

@@ -360,9 +360,9 @@ public final class JSONLinesSink: Sink {
             output.put("\",\"destination\":\"")
             output.put(error.destination)
             output.put("\",\"type\":")
-            output.put(error.type)
+            output.put(UInt64(error.type))
             output.put(",\"code\":")
-            output.put(error.code)
+            output.put(UInt64(error.code))
             output.close()
         case .none, .reset, .socketState:
             break

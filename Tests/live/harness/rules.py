@@ -194,7 +194,12 @@ class Rules:
         def count():
             return int(re.search(r" -c (\d+) ", inside(netns, [*program, "-v", "-S", chain, str(number)]) + " ")[1])
 
-        return self._added(Rule(f"{self._ip} {table} {chain}", str(number), text, count,
+        # What iptables-nft makes is a rule of nftables, which has a handle; else it has its place in the chain.
+        id = str(number)
+        if self.dialect == "iptables":
+            id = re.findall(r"# handle (\d+)$", inside(netns, ["nft", "-a", "list", "chain", self._ip, table, chain]),
+                            re.M)[-1]
+        return self._added(Rule(f"{self._ip} {table} {chain}", id, text, count,
                                 lambda: inside(netns, [*program, "-D", chain, *text.split()])))
 
     def _added(self, rule):
