@@ -111,4 +111,13 @@ struct NetlinkSocket: ~Copyable, NetlinkTransport {
         var on: Int32 = 1
         _ = setsockopt(socket.raw, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, socklen_t(MemoryLayout<Int32>.size))
     }
+
+    /// A number of the socket's namespace that no other has, nor any later one, unlike its inode's
+    /// (SO_NETNS_COOKIE, Linux 5.14); nil: the kernel has none.
+    var namespaceCookie: UInt64? {
+        var cookie: UInt64 = 0
+        var length = socklen_t(MemoryLayout<UInt64>.size)
+        guard getsockopt(socket.raw, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0 else { return nil }
+        return cookie
+    }
 }

@@ -11,10 +11,12 @@
 #include <linux/rtnetlink.h>	// HostFacts: interfaces and addresses
 #include <linux/sched.h>	// HostFacts: CLONE_NEWNET
 #include <linux/sock_diag.h>	// HostFacts: listeners
+#include <spawn.h>		// HostFacts: programs that list rulesets
 #include <sys/epoll.h>		// KernelTracer: the event loop
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 /// Columns of the terminal behind a descriptor, 0 where there is none. ioctl(2) takes
@@ -27,8 +29,27 @@ static inline unsigned short nattrace_terminal_columns(int descriptor)
 }
 
 // Hidden without _GNU_SOURCE, which Swift's importer does not define.
-int setns(int fd, int nstype);		// HostFacts, KernelTracer
-int pipe2(int pipefd[2], int flags);	// HostFacts: reading what a program says
-int unshare(int flags);			// KernelTracer: rule tracing
+int setns(int fd, int nstype);	// HostFacts, KernelTracer
+int unshare(int flags);		// KernelTracer: rule tracing
+int pipe2(int *_Nonnull ends, int flags);
+
+/// Has a child that is spawned close what it inherited, from this descriptor on. Ours close by
+/// themselves; this is for what whoever started this program left open. Nothing before glibc 2.34.
+static inline void nattrace_spawn_close_from(posix_spawn_file_actions_t *_Nonnull actions, int first)
+{
+#if __GLIBC_PREREQ(2, 34)
+	int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+
+	posix_spawn_file_actions_addclosefrom_np(actions, first);
+#endif
+}
+
+// HostFacts: as setns.
+void *_Nullable memmem(const void *_Nonnull text, size_t size, const void *_Nonnull wanted, size_t length);
+
+// HostFacts: the number that a network namespace never shares (Linux 5.14), in older headers missing.
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 #endif
