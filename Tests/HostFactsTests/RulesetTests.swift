@@ -107,10 +107,10 @@ extension LiveSuites {
             let descriptors = try run(
                 "cd /proc/$$/fd; for i in 3 4 5 6 7 8 9 \(kept); do [ ! -e $i ] || readlink $i; done")
             #expect(descriptors == .success(""))
-            let blocked = try run("grep SigBlk /proc/$$/status")
+            let blocked = try run("exec grep SigBlk /proc/self/status")
             #expect(blocked == .success("SigBlk:\t0000000000000000\n"))
             // glibc has every child ignore its own two, 32 and 33.
-            let ignored = try run("grep SigIgn /proc/$$/status").get().suffix(9).dropLast()
+            let ignored = try run("exec grep SigIgn /proc/self/status").get().suffix(9).dropLast()
             #expect(UInt32(ignored, radix: 16).map { $0 & 0x7fff_ffff } == 0)
         }
 
