@@ -15,7 +15,7 @@ let package = Package(
         .target(name: "CNattrace"),
         .target(name: "Handshake", dependencies: ["CNattrace"]),
         .target(name: "Rulesets", dependencies: ["Handshake"]),
-        .target(name: "HostFacts", dependencies: ["Handshake", "CNattrace"]),
+        .target(name: "HostFacts", dependencies: ["Handshake", "Rulesets", "CNattrace"]),
         .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF"]),
         .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib"]),
         .executableTarget(
@@ -27,7 +27,7 @@ let package = Package(
         .testTarget(
             name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"],
             exclude: ["Recordings"]),
-        .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake"]),
+        .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake", "Rulesets"]),
         .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),

@@ -1,5 +1,6 @@
 import CNattrace
 import Handshake
+import Rulesets
 
 /// Answers questions by asking this machine.
 ///
@@ -17,6 +18,9 @@ public final class LiveFacts: Facts {
     private let namespaceNames: NamespaceNames
     private let owners = SocketOwners()
     private let symbolsPath: String
+    private let rulesetReader: RulesetReader
+    /// Parsed, with the texts that they are from.
+    private var rulesets: [UInt32: (texts: RulesetTexts, ruleset: Ruleset)] = [:]
     /// nil: not loaded yet.
     private var symbols: Result<SymbolTable, FactFailure>?
 
@@ -29,6 +33,7 @@ public final class LiveFacts: Facts {
         self.names = names
         self.symbolsPath = symbolsPath
         namespaceNames = NamespaceNames(own: namespaces.ownIdentity)
+        rulesetReader = RulesetReader(namespaces: namespaces)
     }
 
     public func answer(_ question: Question) -> Answer {
@@ -44,7 +49,9 @@ public final class LiveFacts: Facts {
         case .neighbour(let address, let interface, let netns):
             neighbour(address, interface: interface, netns: netns)
         case .conntrackEntry(let query): conntrackEntry(query)
-        case .rule, .rules: .unavailable("not asked yet")
+        case .rule(let family, let table, let handle, let netns):
+            ruleset(of: netns).rule(family: family, table: table, handle: handle).map(Answer.rule) ?? .nothing
+        case .rules(let search): .rules(ruleset(of: search.netns).candidates(search))
         }
     }
 
@@ -52,6 +59,16 @@ public final class LiveFacts: Facts {
     /// the next question about one.
     public func invalidateSymbols() {
         symbols = nil
+    }
+
+    /// The rulesets of a namespace, read anew where they have changed.
+    private func ruleset(of netns: UInt32) -> Ruleset {
+        let texts = rulesetReader.rulesets(in: netns)
+        if let known = rulesets[netns], known.texts == texts { return known.ruleset }
+        if rulesets.count >= RulesetReader.maximumKept { rulesets.removeAll() }
+        let ruleset = Ruleset(texts)
+        rulesets[netns] = (texts, ruleset)
+        return ruleset
     }
 
     /// What `body` answers; where it fails, why.

@@ -2,27 +2,9 @@
 
 import CNattrace
 import Glibc
+import Rulesets
 
-/// What the tools printed. nil: there is no such ruleset in the namespace, or it could not be read.
-struct RulesetTexts: Equatable {
-    /// `nft -j -a list ruleset`
-    var nftJSON: [UInt8]?
-    /// `nft -a list ruleset`
-    var nftText: [UInt8]?
-    /// `iptables-legacy-save`: x_tables of IPv4. What iptables-nft makes is nf_tables'.
-    var iptablesSave: [UInt8]?
-    /// `ip6tables-legacy-save`
-    var ip6tablesSave: [UInt8]?
-    /// `iptables-nft-save`, where nf_tables has rules with matches or targets of x_tables, which
-    /// `nft` cannot spell; and `ip6tables-nft-save`. They repeat what is in nf_tables, so a lack
-    /// of them makes nothing incomplete.
-    var iptablesNftSave: [UInt8]?
-    var ip6tablesNftSave: [UInt8]?
-    /// Every kind of ruleset that is in use in the namespace was read.
-    var isComplete = true
-    /// What went wrong, as one line; nil: nothing.
-    var problem: String?
-
+extension RulesetTexts {
     fileprivate mutating func fail(_ failure: FactFailure, isComplete: Bool = false) {
         if !isComplete { self.isComplete = false }
         problem = problem.map { "\($0); \(failure)" } ?? failure.description
@@ -116,7 +98,7 @@ final class RulesetReader {
         entry.nft = nft(netns, census, entry.nft)
         entry.legacy = legacy(netns, census, entry.legacy)
         keep(entry, census.key)
-        var result = entry.nft?.texts ?? RulesetTexts()
+        var result = entry.nft?.texts ?? RulesetTexts(isComplete: true)
         if let legacy = entry.legacy?.texts {
             result.iptablesSave = legacy.iptablesSave
             result.ip6tablesSave = legacy.ip6tablesSave
@@ -196,14 +178,14 @@ final class RulesetReader {
         var generation: UInt32
         switch census.generation {
         case .failure(let failure):
-            var texts = RulesetTexts()
+            var texts = RulesetTexts(isComplete: true)
             texts.fail(failure)
             return Part(texts: texts, generation: 0, time: clock())
         case .success(nil), .success(RulesetGeneration.pristine): return nil
         case .success(let number?): generation = number
         }
         if let old, old.generation == generation, isValid(old, census.key) { return old }
-        var texts = RulesetTexts()
+        var texts = RulesetTexts(isComplete: true)
         for _ in 0..<Self.maximumAttempts {
             texts = readNft(netns)
             // What failed is not read twice.
@@ -227,7 +209,7 @@ final class RulesetReader {
     }
 
     private func readNft(_ netns: UInt32) -> RulesetTexts {
-        var texts = RulesetTexts()
+        var texts = RulesetTexts(isComplete: true)
         do throws(FactFailure) {
             texts.nftJSON = try run("nft", ["-j", "-a", "list", "ruleset"], in: netns)
             texts.nftText = try run("nft", ["-a", "list", "ruleset"], in: netns)
@@ -262,7 +244,7 @@ final class RulesetReader {
             let age = clock() &- old.time
             if age < (old.texts.isComplete ? Self.unprovedAge : Self.failureAge) { return old }
         }
-        var texts = RulesetTexts()
+        var texts = RulesetTexts(isComplete: true)
         do throws(FactFailure) {
             if try census.usesIPTables.get() { texts.iptablesSave = try run("iptables-legacy-save", [], in: netns) }
         } catch {

@@ -2,7 +2,7 @@
 // this module only reads.
 
 /// Outputs of the tools, as bytes. nil: the tool is not there, failed, or has nothing to say.
-public struct RulesetTexts: Sendable {
+public struct RulesetTexts: Sendable, Equatable {
     /// `nft -j -a list ruleset`. Neither `-t` nor `-s`, which hide elements of sets, nor `-n`, which says
     /// types of Ethernet frames in the machine's byte order, nor `-N` or `-S`, which put names for
     /// addresses and ports.
