@@ -127,6 +127,7 @@ struct sk_buff {
 	__be16 protocol;
 	int skb_iif;
 	__u16 network_header;
+	char cb[48];
 	unsigned int tail;
 	unsigned char *head, *data;
 };

@@ -260,8 +260,13 @@ static __always_inline __u8 stage_by_state(const struct sk_buff *skb, __u8 famil
 
 	if (!came_in_by)
 		return dev ? NATTRACE_STAGE_POSTROUTING : NATTRACE_STAGE_OUTPUT;
-	if (!dst)
-		return NATTRACE_STAGE_PREROUTING;
+	if (!dst) {
+		int noted_by_ip;
+
+		/* ip_rcv_core() and ip6_rcv_core() begin by noting the device in the first field of their part of cb. */
+		bpf_probe_read_kernel(&noted_by_ip, sizeof(noted_by_ip), &skb->cb);
+		return noted_by_ip == came_in_by ? NATTRACE_STAGE_PREROUTING : NATTRACE_STAGE_INGRESS;
+	}
 	if (came_in_by == LOOPBACK_IFINDEX)
 		return NATTRACE_STAGE_UNKNOWN;
 	if (is_routed_here(dst, family))

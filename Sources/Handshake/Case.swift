@@ -151,10 +151,13 @@ final class Case {
         if case .reset(let reset) = ending, reset.maker == .netfilter { return reset.sighting }
         if let drop = synFreedBesideReset(for: "NETFILTER_DROP") { return drop.sighting }
         // An ICMP error that was made here while netfilter dropped the packet that it quotes.
-        guard case .dropped(let drop) = ending, netfilterDrop != nil, let icmp = connection.attempt.icmp,
-            icmp.sighting.netns == drop.sighting.netns, icmp.sighting.stage == .egress
-        else { return nil }
-        return drop.sighting
+        guard case .dropped(let drop) = ending, netfilterDrop != nil else { return nil }
+        if let icmp = connection.attempt.icmp, icmp.sighting.netns == drop.sighting.netns,
+            icmp.sighting.stage == .egress
+        {
+            return drop.sighting
+        }
+        return silentRejection
     }
 
     /// The SYN that was freed for this reason in the namespace that an RST left, its maker unseen.
@@ -209,10 +212,21 @@ final class Case {
     /// Those that no device keeps from it: they listen since after the SYN came.
     var lateListeners: [Listener] {
         matchingListeners.filter { listener in
-            guard let tied = listener.interface else { return true }
-            return tied.name != nil && tied.name == arrivalDevice
+            guard let tied = listener.interface else { return arrivalVRF == nil }
+            return tied.name != nil && (tied.name == arrivalDevice || tied.name == arrivalVRF)
         }
     }
+
+    /// The VRF by which the SYN came in, where sockets that are tied to nothing hear nothing of it
+    /// (tcp_l3mdev_accept, inet_bound_dev_eq); nil: none, or they do.
+    lazy var arrivalVRF: String? = {
+        guard let reset = unheardSyn, let device = arrivalDevice, reset.sighting.netns != 0,
+            let vrf = facts.name(.vrf(interface: device, netns: reset.sighting.netns)),
+            facts.sysctl("net/ipv4/tcp_l3mdev_accept", netns: reset.sighting.netns) == "0"
+        else { return nil }
+        return vrf
+    }()
+
     /// The device by which the SYN came into the namespace that looked for a listener.
     private var arrivalDevice: String? {
         guard let reset = unheardSyn else { return nil }
@@ -224,6 +238,7 @@ final class Case {
 
     // What several causes ask is found once.
     lazy var droppingRule = findDroppingRule()
+    private lazy var silentRejection = findSilentRejection()
     lazy var rejectingRule = findRejectingRule()
     lazy var fullTable = findFullTable()
     lazy var clash = findClash()

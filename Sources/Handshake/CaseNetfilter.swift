@@ -42,7 +42,11 @@ extension Case {
         if let ruling = ruling(on: drop.role, in: drop.sighting.netns) {
             return Decision(rule: ruling.rule, isCertain: true)
         }
-        let found = candidates(.drop, for: drop)
+        var found = candidates(.drop, for: drop)
+        if found?.candidates.isEmpty == true {
+            // Hooks of bridges and devices cannot always be told from those of IP.
+            found = candidates(.drop, for: drop, anywhere: true)
+        }
         if isFreedByRule(drop) { return Decision(rule: found?.only, isConcluded: true, isCertain: true) }
         // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
         // there is one that can have done it.
@@ -71,9 +75,21 @@ extension Case {
         }
     }
 
-    private func candidates(_ effect: RuleSearch.Effect, for drop: Attempt.Drop) -> RuleCandidates? {
+    /// Whether nftables freed the packet, no rule or policy can have dropped it, and some can have rejected
+    /// it: then the answer was not seen.
+    func findSilentRejection() -> Sighting? {
+        guard let drop = netfilterDrop, isFreedByRule(drop), ruling(on: drop.role, in: drop.sighting.netns) == nil,
+            let dropping = candidates(.drop, for: drop, anywhere: true), dropping.isComplete,
+            dropping.candidates.isEmpty, candidates(.reject, for: drop)?.candidates.isEmpty == false
+        else { return nil }
+        return drop.sighting
+    }
+
+    private func candidates(
+        _ effect: RuleSearch.Effect, for drop: Attempt.Drop, anywhere: Bool = false
+    ) -> RuleCandidates? {
         guard drop.sighting.netns != 0 else { return nil }
-        let stage = step(drop.sighting)?.stage
+        let stage = anywhere ? nil : step(drop.sighting)?.stage
         // The device that the packet had is the one it came by, until it is to leave.
         let isLeaving = stage == .output || stage == .postrouting || stage == .egress
         return facts.rules(

@@ -108,17 +108,19 @@ extension Cause {
         applies: { $0.rejection != nil },
         place: { $0.rejection },
         sentence: { c in
-            let with: String =
+            let with: String? =
                 if let icmp = c.connection.attempt.icmp, c.connection.attempt.reset == nil,
                     c.connection.attempt.firstRst == nil
                 {
-                    "an ICMP error, \(icmp.error.words)"
+                    " with an ICMP error, \(icmp.error.words)"
+                } else if c.connection.attempt.reset != nil || c.connection.attempt.firstRst != nil {
+                    " with a TCP reset"
                 } else {
-                    "a TCP reset"
+                    nil
                 }
             let by = c.rejectingRule?.rule.map { "The rule \($0.inWords)" } ?? "A netfilter rule"
             let role = c.rejection.flatMap(c.step)?.packet?.flags.role ?? .syn
-            return "\(by) rejected the \(role.inWords) to \(c.destinationInWords) with \(with)."
+            return "\(by) rejected the \(role.inWords) to \(c.destinationInWords)\(with ?? "")."
         },
         advice: { c in
             guard let rule = c.rejectingRule?.rule else {

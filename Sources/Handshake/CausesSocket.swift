@@ -8,16 +8,31 @@ extension Cause {
         },
         place: { $0.unheardSyn?.sighting },
         sentence: { c in
-            let tied = c.matchingListeners.map { "\($0.owner) listens on \($0.endpoint), tied to \($0.deviceName)" }
+            let tied = c.matchingListeners.map { listener in
+                "\(listener.owner) listens on \(listener.endpoint), "
+                    + (listener.interface == nil
+                        ? "tied to no device, while the SYN came by the VRF \(c.arrivalVRF ?? "")"
+                        : "tied to \(listener.deviceName)")
+            }
             return
                 "Nothing takes a SYN for \(c.destinationInWords) from this interface: \(tied.joined(separator: "; "))."
         },
         advice: { c in
-            c.matchingListeners.prefix(1).map {
+            if let vrf = c.arrivalVRF, c.matchingListeners.contains(where: { $0.interface == nil }) {
+                return [
+                    "Let sockets that are tied to nothing hear what comes by VRFs: \(c.commandHere("sysctl -w net.ipv4.tcp_l3mdev_accept=1"))",
+                    "Or run \(c.matchingListeners[0].processName) in the VRF: \(c.commandHere("ip vrf exec \(vrf) COMMAND"))",
+                ]
+            }
+            return c.matchingListeners.prefix(1).map {
                 "Run \($0.processName) without SO_BINDTODEVICE (systemd: BindToDevice=), or tie it to the interface that the packets come in by"
             }
         },
-        evidence: { c in c.matchingListeners.map(Evidence.listener) + c.translationEvidence },
+        evidence: { c in
+            c.matchingListeners.map(Evidence.listener)
+                + (c.arrivalVRF == nil ? [] : [.sysctl(name: "net.ipv4.tcp_l3mdev_accept", value: "0")])
+                + c.translationEvidence
+        },
         process: { $0.matchingListeners.first?.process })
 
     static let listenerLoopbackOnly = Cause(

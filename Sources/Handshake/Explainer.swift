@@ -372,11 +372,13 @@ extension Checklist {
                 nil
             }
         let listener: Bool? =
-            if attempt.request != nil || c.connection.establishment.server != nil || attempt.lookup?.found != nil
+            if c.unheardSyn != nil {
+                false
+            } else if attempt.request != nil || c.connection.establishment.server != nil || attempt.lookup?.found != nil
                 || c.connection.isServerLocal || code == .acceptQueueFull || code == .socketRefused
             {
                 true
-            } else if c.unheardSyn != nil || attempt.lookup != nil {
+            } else if attempt.lookup != nil {
                 false
             } else {
                 nil

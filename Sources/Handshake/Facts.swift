@@ -99,6 +99,8 @@ public enum Question: Hashable, Sendable, Codable {
     case route(RouteQuery)
     /// The neighbour (ARP or ND) entry of an address at a device.
     case neighbour(address: IPAddress, interface: String, netns: UInt32)
+    /// The name of the VRF that has a device of this namespace.
+    case vrf(interface: String, netns: UInt32)
     /// The entry that has this tuple in one of its directions.
     case conntrackEntry(ConntrackQuery)
     /// A rule as it stands in the ruleset of this namespace, by what the kernel knows of it.

@@ -125,7 +125,7 @@ extension StepWriter {
         ("tcp_", .socket), ("inet_csk_", .socket), ("sk_", .socket), ("ip_forward", .forward),
         ("ip6_forward", .forward),
         ("ip_route_input", .routing), ("ip6_route_input", .routing), ("ip_rcv_finish", .routing),
-        ("ip6_rcv_finish", .routing), ("ip_error", .routing), ("ip6_pkt_", .routing), ("ip_local_deliver", .input),
+        ("ip6_rcv_finish", .routing), ("ip_error", .routing), ("ip6_pkt_", .routing), ("dst_discard", .routing), ("ip_local_deliver", .input),
         ("ip6_input", .input), ("ip6_protocol_deliver", .input), ("ip_protocol_deliver", .input),
         ("ip_finish_output", .postrouting), ("ip6_finish_output", .postrouting), ("neigh_", .egress),
         ("arp_error_report", .egress), ("ndisc_error_report", .egress), ("__dev_queue_xmit", .egress),

@@ -48,6 +48,7 @@ public final class LiveFacts: Facts {
         case .route(let query): route(query)
         case .neighbour(let address, let interface, let netns):
             neighbour(address, interface: interface, netns: netns)
+        case .vrf(let interface, let netns): vrf(of: interface, netns: netns)
         case .conntrackEntry(let query): conntrackEntry(query)
         case .rule(let family, let table, let handle, let netns):
             ruleset(of: netns).rule(family: family, table: table, handle: handle).map(Answer.rule) ?? .nothing
@@ -164,6 +165,13 @@ public final class LiveFacts: Facts {
             let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: netns)
             return try NeighbourLookup.neighbour(address, interface: interface, over: socket)
                 .map(Answer.neighbour) ?? .nothing
+        }
+    }
+
+    private func vrf(of interface: String, netns: UInt32) -> Answer {
+        answering { () throws(FactFailure) in
+            let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: netns)
+            return try VRFLookup.vrf(of: interface, over: socket).map(Answer.name) ?? .nothing
         }
     }
 

@@ -96,7 +96,8 @@ final class TraceSession {
     private func turn() throws(TracerError) {
         let now = monotonicNow()
         let complete = try collect()
-        work(upTo: min(now, complete) &- ReorderBuffer.window)
+        let time = min(now, complete) &- ReorderBuffer.window
+        work(upTo: time, lettingPass: time)
         if now >= nextLossCheck {
             try reportLosses(at: now)
             if tracer.isPollingNeeded { tracer.lookForModules() }
@@ -118,8 +119,9 @@ final class TraceSession {
         return count < Self.batch ? .max : last
     }
 
-    private func work(upTo time: UInt64) {
-        waiting.release(upTo: time) { raw in
+    /// Takes in what was observed up to a time, and then lets time pass as far as it has.
+    private func work(upTo last: UInt64, lettingPass time: UInt64) {
+        waiting.release(upTo: last) { raw in
             guard !explainer.isExhausted else { return }
             guard let observation = Observation(raw) else {
                 undecodable += 1
@@ -172,7 +174,7 @@ final class TraceSession {
         notifySystemd("STOPPING=1")
         while !explainer.isExhausted, let last = try? collect(), last != .max {}
         let now = monotonicNow()
-        work(upTo: .max)
+        work(upTo: .max, lettingPass: now)
         try? reportLosses(at: now)
         explainer.finish(at: now)
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
