@@ -12,23 +12,27 @@ import selectors
 import socket
 import time
 
-from . import children, raw
+from . import children, crafted, raw
 
-_SAW = {errno.ECONNREFUSED: "refused", errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable",
-        errno.EACCES: "unreachable", errno.EPERM: "unreachable", errno.ECONNRESET: "reset",
-        errno.ETIMEDOUT: "timeout"}
+SAW = {errno.ECONNREFUSED: "refused", errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable",
+       errno.EACCES: "unreachable", errno.EPERM: "unreachable", errno.ECONNRESET: "reset",
+       errno.ETIMEDOUT: "timeout"}
 # Where a raw dial's ports begin; nobody else has them in a namespace of the tests.
 RAW_SPORT = 61800
 
 
 class Dial:
-    """One connection attempt. After it: `source` and `sport` as the client had them, `saw`, and `by`."""
+    """One connection attempt. After it: `source` and `sport` as the client had them, `saw`, and `by`.
 
-    def __init__(self, netns, address, port, sport=0, source=None, patience=5, hop_limit=None, raw=None):
-        """raw: None, or what kind of SYN to make by hand: `right` or `wrong-checksum`."""
+    closes: the client closes after the server did. raw: None, or what kind of SYN to make by hand: `right` or
+    `wrong-checksum`. crafted: a crafted.Syn that leaves instead of the kernel's.
+    """
+
+    def __init__(self, netns, address, port, sport=0, source=None, patience=5, hop_limit=None, raw=None, closes=False,
+                 crafted=None):
         self.netns, self.address, self.port = netns, address, port
         self.wanted_source, self.wanted_sport, self.patience = source, sport, patience
-        self.hop_limit, self.raw = hop_limit, raw
+        self.hop_limit, self.raw, self.closes, self.crafted = hop_limit, raw, closes, crafted
         self.source = self.sport = self.saw = self.by = self.seconds = None
 
     @property
@@ -44,8 +48,12 @@ class Clients:
 
     def __init__(self, dials, pace):
         self.dials, self._pace, self._children = dials, pace, []
-        for netns in dict.fromkeys(dial.netns for dial in dials):
-            mine = [dial for dial in dials if dial.netns == netns]
+        for dial in filter(lambda dial: dial.crafted, dials):
+            child = children.spawn(lambda say: crafted.dial_by_hand(say, dial, pace), netns=dial.netns,
+                                   name="nt-client")
+            self._children.append((child, [dial]))
+        for netns in dict.fromkeys(dial.netns for dial in dials if not dial.crafted):
+            mine = [dial for dial in dials if dial.netns == netns and not dial.crafted]
             child = children.spawn(lambda say: _dial_all(say, mine, pace), netns=netns, name="nt-client")
             self._children.append((child, mine))
 
@@ -96,7 +104,7 @@ def _dial_all(say, dials, pace):
         say({"dial": number, "saw": saw, "by": by, "seconds": round(time.monotonic() - begin, 3)})
 
     def went_wrong(number, code):
-        end(number, _SAW.get(code, errno.errorcode.get(code, str(code))))
+        end(number, SAW.get(code, errno.errorcode.get(code, str(code))))
 
     kept = []
     for number, dial in enumerate(dials):
@@ -150,7 +158,13 @@ def _dial_all(say, dials, pace):
                 continue
             selector.unregister(client)
             try:
-                end(number, "connected", client.recv(64).decode().strip() or None)
+                by = client.recv(64).decode().strip() or None
+                if dials[number].closes:
+                    client.settimeout(pace.seconds(dials[number].patience))
+                    while client.recv(64):  # until the server has closed: who closes first keeps TIME_WAIT
+                        pass
+                    client.close()
+                end(number, "connected", by)
             except OSError as error:
                 went_wrong(number, error.errno)
         for number, (client, until) in list(running.items()):

@@ -42,8 +42,17 @@ CHECKLIST = {
     "forwarding_disabled": _DROPPED,
     "route_localnet_disabled": _DROPPED,
     "reset_by_backend": {"syn_arrived": True, "answer": "rst"},
-    "reset_by_client": {"syn_arrived": True, "answer": "synack"},
     "syn_unanswered": {"syn_arrived": True, "answer": "none"},
+    "synack_unanswered": {"syn_arrived": True, "answer": "synack"},
+    "reset_by_client": {"syn_arrived": True, "answer": "synack"},
+    "conntrack_full": {"syn_arrived": True, "answer": "none"},
+    "conntrack_invalid": {"syn_arrived": True, "conntrack": "invalid"},
+    "stale_conntrack": {"syn_arrived": True, "conntrack": "stale"},
+    "untracked": {"syn_arrived": True, "conntrack": "untracked"},
+    "nat_exhausted": {"syn_arrived": True, "answer": "none"},
+    "hairpin_without_snat": {"syn_arrived": True, "answer": "synack"},
+    "asymmetric_reply": {"syn_arrived": True, "answer": "synack"},
+    "icmp_unreachable": {"syn_arrived": True, "answer": "icmp"},
 }
 
 
@@ -79,11 +88,11 @@ class Step:
 class Verdict:
     """An expected verdict line and, with it, the steps of its connection."""
     code: Any                         # or ByHooks
-    reason: tuple = ()                # substrings of event.reason
+    reason: Any = ()                  # substrings of event.reason; or ByHooks
     nat: Any = None                   # (address, port) of destination.nat; False: must be absent
     snat: Any = None                  # address of source.nat.ip; False: must be absent
     listener: Any = None              # a sockets.Listener: evidence of kind `listener`, and `process`
-    evidence: tuple = ()              # dicts: an evidence object with these fields, by dotted name
+    evidence: Any = ()                # dicts: an evidence object with these fields, by dotted name; or ByHooks
     steps: Any = ()                   # in this order, others may stand between; str or Step; or ByHooks
     first: Any = None                 # the very first step
     no_steps: tuple = ()              # actions that must not occur
@@ -161,11 +170,11 @@ def compare_verdict(expected, line, steps, hooks):
     for name, wanted in expected.fields.items():
         same(name, _resolve(wanted, hooks))
     for name, wanted in {**CHECKLIST.get(code, {}), **expected.checklist}.items():
-        same(f"nattrace.checklist.{name}", wanted)
-    for part in expected.reason:
+        same(f"nattrace.checklist.{name}", _resolve(wanted, hooks))
+    for part in _resolve(expected.reason, hooks):
         if part not in get(line, "event.reason", ""):
             wrong.append(f"event.reason does not say {part!r}")
-    wanted_evidence = list(expected.evidence)
+    wanted_evidence = list(_resolve(expected.evidence, hooks))
     if expected.listener:
         listener = expected.listener
         wanted_evidence.append(listener_evidence(listener))

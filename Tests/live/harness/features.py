@@ -1,5 +1,6 @@
 """What this machine and kernel can do. A scenario that needs more is named on a line of its own with the reason."""
 
+import os
 import socket
 import subprocess
 
@@ -16,6 +17,8 @@ REASONS = {
     "vrf": "needs VRF devices in this kernel",
     "tcp-md5": "needs TCP MD5 signatures in this kernel",
     "tc": "needs tc with the bpf classifier in this kernel",
+    "bridge-netfilter": "needs bridges that ask netfilter (br_netfilter) in this kernel",
+    "machine-sysctls": "sets what all namespaces of a machine share (in a virtual machine: --kernel)",
     "late-modules": "needs nf_nat as a module that may be unloaded (in a virtual machine: --kernel)",
 }
 
@@ -90,6 +93,12 @@ class Features:
             return False
         finally:
             self._spaces.remove()
+
+    def _bridge_netfilter(self):
+        return os.path.exists("/proc/sys/net/bridge")
+
+    def _machine_sysctls(self):
+        return self._settings.in_vm
 
     def _late_modules(self):
         if not self._settings.in_vm:

@@ -14,7 +14,7 @@ from .lines import community_id, connections, dataset, get
 DATASETS = {f"nattrace.{kind}" for kind in ("start", "step", "verdict", "loss", "stop")}
 ACTIONS = {"syn", "synack", "ack", "rst", "conntrack.new", "conntrack.match", "conntrack.invalid",
            "conntrack.untracked", "nat.dnat", "nat.snat", "nat.reverse", "rule", "route", "deliver", "listener",
-           "request", "reset", "drop", "transmit", "retransmit", "established"}
+           "request", "reset", "drop", "transmit", "retransmit", "established", "icmp"}
 STAGES = {"ingress", "prerouting", "routing", "input", "forward", "socket", "output", "postrouting", "egress"}
 BACKENDS = {"kprobe", "fentry", "tracepoint", "inferred"}
 CODES = {"established", "no_listener", "listener_other_address", "listener_loopback_only", "listener_other_device",

@@ -71,11 +71,13 @@ class Rules:
             return self._nft(netns, "nat", "postrouting", self._matching(match), "masquerade")
         return self._iptables(netns, "nat", "postrouting", match, "-j MASQUERADE")
 
-    def snat(self, netns, match, address):
+    def snat(self, netns, match, address, ports=None):
+        """`ports` is a port or a range as text."""
+        target = endpoint(self.family, address, ports) if ports else address
         if self.dialect.startswith("nft"):
             kind = {"nft": "", "nft-inet": "ip " if self.family == 4 else "ip6 "}[self.dialect]
-            return self._nft(netns, "nat", "postrouting", self._matching(match), f"snat {kind}to {address}")
-        return self._iptables(netns, "nat", "postrouting", match, f"-j SNAT --to-source {address}")
+            return self._nft(netns, "nat", "postrouting", self._matching(match), f"snat {kind}to {target}")
+        return self._iptables(netns, "nat", "postrouting", match, f"-j SNAT --to-source {target}")
 
     def drop(self, netns, match, hook="input", table="filter", answers=False, through=None):
         """table: filter, mangle or raw. answers: match the answers, by their source. through: the name of a chain that
@@ -127,6 +129,12 @@ class Rules:
     def drop_on_bridge(self, netns, match, hook):
         """In nft's family bridge."""
         return self._nft(netns, "filter", hook, self._matching(match), "drop", family="bridge")
+
+    def notrack(self, netns, match, hook="prerouting", answers=False):
+        """Keeps packets from conntrack; answers: what comes from there, not what goes there."""
+        if self.dialect.startswith("nft"):
+            return self._nft(netns, "raw", hook, self._matching(match, answers), "notrack")
+        return self._iptables(netns, "raw", hook, match, "-j CT --notrack", answers)
 
     def nft(self, netns, script):
         """Any nft script; `IP` stands for the family's keyword (ip or ip6)."""

@@ -12,7 +12,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from . import client, rules, sockets, topology
+from . import client, conntrack, crafted, rules, sockets, topology
 from .expect import Verdict
 from .program import Program, finish
 
@@ -113,7 +113,8 @@ class Vocabulary:
         self.port, self.app_port, self.other_port = port, port + 1, port + 2  # dialled, translated, unrelated
         self.listeners, self.problems, self.programs, self._clients = [], [], [], []
         self.arguments, self.once_tracing_do, self.phases, self.expected = [], [], [Phase()], []
-        self.loss_allowed, self.total, self.zero_events = False, None, False
+        self.loss_allowed, self.total, self.zero_events, self.alone = False, None, False, False
+        self._far_hosts, self._settings_before = [], {}
 
     # Topology
 
@@ -123,8 +124,33 @@ class Vocabulary:
     def host(self):
         return topology.host(self.spaces, self.family)
 
-    def gateway(self, backends=1):
-        return topology.gateway(self.spaces, self.family, backends)
+    def gateway(self, backends=1, switch=False):
+        return topology.gateway(self.spaces, self.family, backends, switch)
+
+    def far_host(self, net, answers=(), address=None, **options):
+        """A host beyond the gateway that is not on this machine, and how it answers a SYN to the translated port."""
+        address = address or net.far
+        host = crafted.far_host(net.gateway_ns, "far0", address, self.app_port, answers, self.pace, **options)
+        self._far_hosts.append(host)
+        nodad = " nodad" if self.family == 6 else ""
+        self.spaces.ip(net.gateway_ns, "link set far0 up", f"address add {net.far_gateway}{net.net} dev far0{nodad}",
+                       f"neigh add {address} lladdr {crafted.FAR_MAC.hex(':')} dev far0 nud permanent")
+        return host
+
+    def bridge_asks_netfilter(self, netns, yes):
+        """Whether what a bridge of this namespace passes on is shown to netfilter's IP hooks, and to conntrack."""
+        if self.has("bridge-netfilter"):
+            self.spaces.sysctl(netns, {f"net.bridge.bridge-nf-call-{name}": int(yes)
+                                       for name in ("iptables", "ip6tables")})
+
+    def machine_sysctl(self, name, value):
+        """Sets what all namespaces share, until the scenario ends; no other shares its run of the program."""
+        self.alone = True
+        path = "/proc/sys/" + name.replace(".", "/")
+        with open(path) as file:
+            self._settings_before.setdefault(path, file.read())
+        with open(path, "w") as file:
+            file.write(str(value))
 
     def mac(self, netns, device):
         """The link-layer address of an interface."""
@@ -164,6 +190,19 @@ class Vocabulary:
         topology.inside(netns, [*f"tc filter add dev {device} ingress bpf da bytecode".split(),
                                 f"4,40 0 0 {at},21 0 1 {port},6 0 0 2,6 0 0 4294967295"])
 
+    # Conntrack
+
+    def entry(self, netns, source, destination, to=None, **options):
+        """An older entry in the table, translated to `to`; returns it as evidence. See conntrack.insert."""
+        return conntrack.insert(netns, self.family, source, destination, to, **options)
+
+    def forget(self, netns, destination):
+        """Deletes the entries of connections dialled to this address and port."""
+        conntrack.delete(netns, destination)
+
+    def fill_table(self, netns, number):
+        conntrack.fill(netns, number)
+
     # What happens
 
     def trace(self, *arguments):
@@ -171,7 +210,7 @@ class Vocabulary:
         self.arguments += [str(argument) for argument in arguments]
 
     def connect(self, netns, address, port=None, sees=None, verdict=None, answered_by=None, sport=0, source=None,
-                patience=5, seen_as=None, hop_limit=None, raw=None):
+                patience=5, seen_as=None, hop_limit=None, raw=None, closes=False, crafted=None):
         """One connection of the current phase.
 
         sees: connected, refused, timeout, unreachable or reset; several where either may happen. For a raw SYN
@@ -180,8 +219,9 @@ class Vocabulary:
         patience: for how many factors of a second the client waits.
         seen_as: source, sport, destination, dport where they are not the client's, because the client is not in
         the namespace that is observed.
+        closes: the client closes once the server has. crafted: a crafted.Syn that is sent instead of the kernel's.
         """
-        dial = client.Dial(netns, address, port or self.port, sport, source, patience, hop_limit, raw)
+        dial = client.Dial(netns, address, port or self.port, sport, source, patience, hop_limit, raw, closes, crafted)
         self.phases[-1].dials.append(dial)
         sees = (sees,) if isinstance(sees, str) else tuple(sees)
         self.expected.append(Expected(dial, sees, answered_by, verdict, seen_as))
@@ -260,6 +300,11 @@ class Vocabulary:
             clients.stop()
         for program in self.programs:
             program.kill()
+        for host in self._far_hosts:
+            host.stop()
         for listener in self.listeners:
             if not self._settings.keep:
                 listener.stop()
+        for path, value in self._settings_before.items():
+            with open(path, "w") as file:
+                file.write(value)

@@ -50,11 +50,12 @@ def demand_md5(server, peer):
 
 
 def listen(netns, address, port, name, pace, device=None, v6only=None, backlog=64, accept=True, outlive=False,
-           prepare=None, accept_on=None):
+           prepare=None, accept_on=None, closes=False):
     """Starts a listener and returns once it listens.
 
     prepare: called with the listening socket, to set what else it needs. With accept=False the connections stay in its
-    queue, until the process gets the signal `accept_on`, if one is named.
+    queue, until the process gets the signal `accept_on`, if one is named. closes: it closes each connection after the
+    greeting.
     """
     def work(say):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -78,6 +79,8 @@ def listen(netns, address, port, name, pace, device=None, v6only=None, backlog=6
             kept.append(server.accept()[0])
             try:
                 kept[-1].sendall(name.encode() + b"\n")
+                if closes:
+                    kept.pop().close()
             except OSError:
                 pass
         while True:

@@ -4,7 +4,8 @@ Every topology answers in one address family: `net.public` is 203.0.113.10 or 20
 
   pair      client --- server            the server has `public`, `inner` and `other` on an interface of its own (app0)
   host      host                         one namespace with the same addresses and a default route out of app0
-  gateway   client --- gateway === backends (one bridge br0 on the gateway, each backend on a port of it)
+  gateway   client --- gateway === backends (one bridge br0 on the gateway, each backend on a port of it;
+                                             with a switch, in a namespace of its own, where no gateway looks in)
 """
 
 import os
@@ -14,11 +15,13 @@ from . import children
 
 ADDRESSES = {
     4: dict(client="10.77.0.2", server="10.77.0.1", public="203.0.113.10", inner="10.77.1.1", other="10.77.1.2",
-            elsewhere="198.51.100.7", lan="10.77.2.1", backend="10.77.2.{}", absent="10.77.2.99",
+            elsewhere="198.51.100.7", far_gateway="10.77.4.1", far="10.77.4.2", router="10.77.4.3",
+            beside_client="10.77.3.1", beside_backend="10.77.3.2", lan="10.77.2.1", backend="10.77.2.{}", absent="10.77.2.99",
             loopback="127.0.0.1", any="0.0.0.0", net="/24", host="/32", outer_net="10.77.0.0/24",
             other_net="192.0.2.0/24"),
     6: dict(client="fd77::2", server="fd77::1", public="2001:db8:77::10", inner="fd77:1::1", other="fd77:1::2",
-            elsewhere="2001:db8:99::7", lan="fd77:2::1", backend="fd77:2::{}", absent="fd77:2::99",
+            elsewhere="2001:db8:99::7", far_gateway="fd77:4::1", far="fd77:4::2", router="fd77:4::3",
+            beside_client="fd77:3::1", beside_backend="fd77:3::2", lan="fd77:2::1", backend="fd77:2::{}", absent="fd77:2::99",
             loopback="::1", any="::", net="/64", host="/128", outer_net="fd77::/64",
             other_net="2001:db8:55::/64"),
 }
@@ -97,7 +100,22 @@ class Net:
                 self._spaces.ip(netns, *lines)
         for netns, lines in self._inside.items():
             self._spaces.ip(netns, *[line for line in lines if not line.startswith("link")])
+        self._links, self._inside = [], {}
         return self
+
+    def link_beside(self, both_ways=True):
+        """A second link from the first backend to the client, past the gateway, for what it sends to the client.
+
+        both_ways: the client knows it too.
+        """
+        backend = self.backend_ns[0]
+        self._veth(self.client_ns, "beside", backend, "beside")
+        self._address(self.client_ns, "beside", self.beside_client)
+        self._address(backend, "beside", self.beside_backend)
+        self._ip(backend, f"route add {self.client}{self.host} via {self.beside_client}")
+        if both_ways:
+            self._ip(self.client_ns, f"route add {self.backends[0]}{self.host} via {self.beside_backend}")
+        return self._make()
 
     def _veth(self, netns, name, peer_netns, peer):
         self._links.append(f"link add {name} netns {netns} type veth peer name {peer} netns {peer_netns}")
@@ -142,20 +160,24 @@ def host(spaces, family):
     return net._make()
 
 
-def gateway(spaces, family, backends=1):
+def gateway(spaces, family, backends=1, switch=False):
     net = Net(spaces, family)
     net.gateway_ns = gate = spaces.add("gateway")
     net._client_and(gate, "eth0")
     net._address(gate, "lo", net.public, "host")
     spaces.sysctl(gate, {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
-    net._ip(gate, "link add br0 type bridge", "link set br0 up")
-    net._address(gate, "br0", net.lan)
+    net.switch_ns = spaces.add("switch") if switch else gate
+    net._ip(net.switch_ns, "link add br0 type bridge", "link set br0 up")
+    if switch:
+        net._veth(gate, "lan0", net.switch_ns, "port0")
+        net._ip(net.switch_ns, "link set port0 master br0")
+    net._address(gate, "lan0" if switch else "br0", net.lan)
     net.backend_ns, net.backends = [], []
     for number in range(10, 10 + backends):
         name = spaces.add(f"backend{number}")
         address = net._addresses["backend"].format(number)
-        net._veth(name, "eth0", gate, f"port{number}")
-        net._ip(gate, f"link set port{number} master br0")
+        net._veth(name, "eth0", net.switch_ns, f"port{number}")
+        net._ip(net.switch_ns, f"link set port{number} master br0")
         net._address(name, "eth0", address)
         net._default_route(name, f"via {net.lan}")
         net.backend_ns.append(name)
