@@ -1,0 +1,60 @@
+"""The conntrack table is full, and what would make a new entry is dropped.
+
+nf_conntrack_max is one for the whole machine (a namespace may only read it), each namespace counts its own entries:
+so these run in a virtual machine, and fill the server's namespace.
+"""
+
+from harness import ways
+from harness.expect import Verdict
+from harness.scenario import IN_TURN, scenario
+
+LIMIT = 200
+# What a rule's drop is called as long as rules are not attributed.
+FILTER_DROPPED = "dropped"
+
+
+def published(s, entries):
+    """So many entries, that all have to stay, and then a limit for how many there may be."""
+    net = s.pair()
+    dialled, translated = (net.public, s.port), (net.inner, s.app_port)
+    rule = s.rules.dnat(net.server_ns, dialled, translated)
+    s.listen(net.server_ns, net.inner)
+    s.fill_table(net.server_ns, entries)
+    s.machine_sysctl("net.netfilter.nf_conntrack_max", LIMIT)
+    s.trace("--dport", s.port)
+    return net, dialled, translated, rule
+
+
+@scenario(needs=("machine-sysctls",), vm=IN_TURN)
+def table_full(s):
+    net, dialled, _, rule = published(s, LIMIT)
+    rule.should_match = False
+    s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(
+        "conntrack_full", nat=False, netns=net.server_ns, reason=(str(LIMIT),),
+        fields={"nattrace.function": "nf_hook_slow", "nattrace.reason": "NETFILTER_DROP"},
+        evidence=({"kind": "sysctl", "name": "net.netfilter.nf_conntrack_max", "value": str(LIMIT)},
+                  {"kind": "sysctl", "name": "net.netfilter.nf_conntrack_count", "value": str(LIMIT)}),
+        steps=("syn", "drop"), no_steps=("nat.dnat", "conntrack.new", "reset")))
+
+
+@scenario(needs=("machine-sysctls",), vm=IN_TURN)
+def near_miss_table_nearly_full(s):
+    net, dialled, translated, _ = published(s, LIMIT - 10)
+    s.connect(net.client_ns, net.public, sees="connected", answered_by="app-inner", verdict=Verdict(
+        "established", nat=translated, steps=ways.established(dialled, translated)))
+
+
+@scenario(needs=("machine-sysctls",))
+def near_miss_table_full_and_a_rule_drops(s):
+    """Full it is, but a rule before conntrack drops the SYN."""
+    net, dialled, _, rule = published(s, LIMIT)
+    rule.should_match = False
+    s.rules.nft(net.server_ns, f"""
+        table IP fence {{
+            chain prerouting {{
+                type filter hook prerouting priority -300; policy accept;
+                tcp dport {s.port} drop
+            }}
+        }}""")
+    s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(
+        FILTER_DROPPED, nat=False, netns=net.server_ns, steps=("syn", "drop")))
