@@ -43,16 +43,15 @@ def scenario(families=BOTH, dialects=("nft",), variants=None, needs=(), vm=False
     pair of dialect and variant in one family, the families in turn, or the names of variants and dialects to choose so;
     of which kind none is named, all are.
     """
+    def named(name, kind):
+        return name in vm or not set(vm) & set(kind)
+
     def register(body):
         first = next(_turns)
-        def named(name, names):
-            chosen = [] if vm == IN_TURN else [one for one in names if one in vm]
-            return name in (chosen or names)
-
         turns = {} if vm in (False, True) else {
             (dialect, variant): families[(first + one + two) % len(families)]
             for one, dialect in enumerate(dialects) for two, variant in enumerate(variants or (None,))
-            if named(dialect, dialects) and named(variant, variants or (None,))}
+            if vm == IN_TURN or named(dialect, dialects) and named(variant, variants or ())}
         for family, dialect, variant in itertools.product(families, dialects, variants or (None,)):
             in_vm = vm is True or turns.get((dialect, variant)) == family
             parts = [body.__name__.replace("_", "-")]

@@ -16,12 +16,13 @@ def forwarded_far(s, *answers, **options):
     return net, translated
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("nft",))
 def far_host_refuses(s):
     net, translated = forwarded_far(s, crafted.rst())
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "reset_by_backend", nat=translated, netns=net.gateway_ns, reason=(net.far,),
-        steps=("syn", "nat.dnat", Step("rst", source=translated), Step({"rst", "transmit"}, source=(net.public, s.port))),
+        steps=("syn", "nat.dnat", Step("rst", source=translated),
+               Step({"rst", "transmit"}, source=(net.public, s.port))),
         no_steps=("reset", "listener")))
 
 
@@ -42,7 +43,7 @@ def far_host_silent(s):
         "syn_unanswered", nat=translated, snat=net.far_gateway, netns=net.gateway_ns, reason=(net.far,)))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def far_host_answers(s):
     net, translated = forwarded_far(s, crafted.synack())
     s.connect(net.client_ns, net.public, sees="connected", patience=0.8, verdict=Verdict(

@@ -24,7 +24,7 @@ def ended(net, translated, source, **options):
                    steps=("syn", "nat.dnat", "icmp"), no_steps=("synack", "rst", "reset"), **options)
 
 
-@scenario(variants={error: error for error in ENDS}, vm=("no-route", "port", "prohibited"))
+@scenario(variants={error: error for error in ENDS}, vm=("port", "prohibited"))
 def error_from_a_router(s):
     """A router beyond the gateway answers; NAT translates what the error quotes back, so the client understands it."""
     net, translated = forwarded_far(s, lambda net: [crafted.icmp(s.variant, net.router)])

@@ -10,7 +10,7 @@ FILTER_DROPPED = "dropped"
 RANGES = {"one-port": ("40000", 1), "two-ports": ("40000-40001", 2)}
 
 
-@scenario(dialects=DIALECTS, variants=RANGES, vm=IN_TURN)
+@scenario(dialects=DIALECTS, variants=RANGES, vm=("nft",))
 def no_source_port_left(s):
     """Source NAT to so many ports, so many connections to the backend are open, and one more is dialled."""
     ports, number = s.variant
@@ -32,7 +32,7 @@ def no_source_port_left(s):
                       tracepoints=["syn", "drop"])))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def near_miss_port_of_another_destination(s):
     """The one port serves as many connections as there are destinations."""
     net = s.gateway(backends=2)

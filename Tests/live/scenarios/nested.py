@@ -1,7 +1,7 @@
 """One connection through several namespaces, each with a NAT of its own."""
 
 from harness.expect import ByHooks, Step, Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.scenario import scenario
 
 DIALECTS = ("nft", "iptables")
 
@@ -31,7 +31,7 @@ def container(s):
     return net, net.backend_ns[0], inner, way
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS)
 def redirect_in_container_no_listener(s):
     net, netns, inner, way = container(s)
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
@@ -39,7 +39,7 @@ def redirect_in_container_no_listener(s):
         steps=steps(*way, Step("reset", nattrace__netns__name=netns))))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("nft",))
 def redirect_in_container_loopback_only(s):
     """The sidecar listens on loopback: REDIRECT of what came from outside leads to the interface's own address."""
     net, netns, inner, way = container(s)
@@ -49,7 +49,7 @@ def redirect_in_container_loopback_only(s):
         steps=steps(*way, Step("reset", nattrace__netns__name=netns))))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("iptables",))
 def redirect_in_container_established(s):
     net, netns, inner, way = container(s)
     s.listen(netns, net.any, s.other_port, name="sidecar")

@@ -9,7 +9,7 @@ DIALECTS = ("nft", "iptables")
 SPORT = 61001
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("nft",))
 def entry_from_before_the_rule(s):
     """The entry was made when there was no rule yet. What the rule names would listen, and never hears of it."""
     net = s.pair()
@@ -24,7 +24,7 @@ def entry_from_before_the_rule(s):
         no_steps=("nat.dnat", "conntrack.new", "conntrack.invalid")))
 
 
-@scenario(dialects=DIALECTS, variants={"refused": None, "timeout": "absent"}, vm=("refused",))
+@scenario(dialects=DIALECTS, variants={"refused": None, "timeout": "absent"}, vm=("refused", "iptables"))
 def entry_with_the_old_backend(s):
     """The rule names the new backend, which lives. The entry still names the old one, which refuses, or is gone."""
     net = s.gateway(backends=2)

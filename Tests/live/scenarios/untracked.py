@@ -12,7 +12,7 @@ def rule_evidence(rule):
     return {"kind": "rule", "id": rule.id, "ruleset": rule.ruleset}
 
 
-@scenario(dialects=ALL, vm=IN_TURN)
+@scenario(dialects=ALL, vm=("nft", "iptables-legacy"))
 def notrack_before_the_dnat_rule(s):
     """The port is kept from conntrack, perhaps to spare its table, and the rule that translates it is never asked."""
     net = s.pair()
@@ -28,7 +28,7 @@ def notrack_before_the_dnat_rule(s):
                       tracepoints=["syn", "conntrack.untracked", "reset"])))
 
 
-@scenario(vm=IN_TURN)
+@scenario()
 def notrack_on_a_gateway(s):
     """The public address is the gateway's own, so the SYN ends there instead of at the backend."""
     net = s.gateway()
@@ -42,7 +42,7 @@ def notrack_on_a_gateway(s):
         no_steps=("nat.dnat", "conntrack.new")))
 
 
-@scenario(dialects=DIALECTS, variants={"sent": "output", "forwarded": "prerouting"}, vm=("forwarded",))
+@scenario(dialects=DIALECTS, variants={"sent": "output", "forwarded": "prerouting"}, vm=("forwarded", "nft"))
 def notrack_of_the_answer(s):
     """The SYN is translated; its answer is kept from conntrack, so it is not translated back, and the client, which
     never dialled that address, resets it."""
@@ -61,7 +61,7 @@ def notrack_of_the_answer(s):
         steps=("syn", "nat.dnat", Step({"synack", "transmit"}, source=translated, nattrace__stage="egress"))))
 
 
-@scenario(dialects=DIALECTS, variants={"established": True, "refused": False}, vm=("refused",))
+@scenario(dialects=DIALECTS, variants={"established": True, "refused": False}, vm=("refused", "nft"))
 def near_miss_notrack_alone(s):
     """Nothing would translate it: it is untracked, and that is not the reason of anything."""
     net = s.pair()
@@ -88,7 +88,7 @@ def near_miss_listens_where_dialled(s):
         "established", nat=False, netns=net.server_ns, checklist={"conntrack": "untracked"}))
 
 
-@scenario(dialects=DIALECTS, variants={"established": True, "refused": False}, vm=("established",))
+@scenario(dialects=DIALECTS, variants={"established": True, "refused": False})
 def near_miss_notrack_of_another_port(s):
     net = s.pair()
     dialled, translated = (net.public, s.port), (net.inner, s.app_port)
