@@ -16,12 +16,14 @@ from . import children
 ADDRESSES = {
     4: dict(client="10.77.0.2", server="10.77.0.1", public="203.0.113.10", inner="10.77.1.1", other="10.77.1.2",
             elsewhere="198.51.100.7", far_gateway="10.77.4.1", far="10.77.4.2", router="10.77.4.3",
-            beside_client="10.77.3.1", beside_backend="10.77.3.2", lan="10.77.2.1", backend="10.77.2.{}", absent="10.77.2.99",
+            beside_client="10.77.3.1", beside_backend="10.77.3.2", lan="10.77.2.1",
+            backend="10.77.2.{}", absent="10.77.2.99",
             loopback="127.0.0.1", any="0.0.0.0", net="/24", host="/32", outer_net="10.77.0.0/24",
             other_net="192.0.2.0/24"),
     6: dict(client="fd77::2", server="fd77::1", public="2001:db8:77::10", inner="fd77:1::1", other="fd77:1::2",
             elsewhere="2001:db8:99::7", far_gateway="fd77:4::1", far="fd77:4::2", router="fd77:4::3",
-            beside_client="fd77:3::1", beside_backend="fd77:3::2", lan="fd77:2::1", backend="fd77:2::{}", absent="fd77:2::99",
+            beside_client="fd77:3::1", beside_backend="fd77:3::2", lan="fd77:2::1",
+            backend="fd77:2::{}", absent="fd77:2::99",
             loopback="::1", any="::", net="/64", host="/128", outer_net="fd77::/64",
             other_net="2001:db8:55::/64"),
 }

@@ -2,7 +2,7 @@
 
 from harness import crafted
 from harness.expect import Step, Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.scenario import scenario
 
 DIALECTS = ("nft", "iptables")
 

@@ -1,8 +1,8 @@
 """ICMP errors from elsewhere that end a handshake, and some that do not."""
 
 from harness import crafted
-from harness.expect import Step, Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.expect import Verdict
+from harness.scenario import scenario
 
 DIALECTS = ("nft", "iptables")
 # Which error, and what the client's TCP makes of it.

@@ -2,7 +2,7 @@
 
 from harness import ways
 from harness.expect import ByHooks, Step, Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.scenario import scenario
 
 DIALECTS = ("nft", "iptables")
 ALL = ("nft", "nft-inet", "iptables", "iptables-legacy")
