@@ -9,8 +9,6 @@ from harness.expect import Verdict
 from harness.scenario import IN_TURN, scenario
 
 LIMIT = 200
-# What a rule's drop is called as long as rules are not attributed.
-FILTER_DROPPED = "dropped"
 
 
 def published(s, entries):
@@ -49,12 +47,6 @@ def near_miss_table_full_and_a_rule_drops(s):
     """Full it is, but a rule before conntrack drops the SYN."""
     net, dialled, _, rule = published(s, LIMIT)
     rule.should_match = False
-    s.rules.nft(net.server_ns, f"""
-        table IP fence {{
-            chain prerouting {{
-                type filter hook prerouting priority -300; policy accept;
-                tcp dport {s.port} drop
-            }}
-        }}""")
+    fence = s.rules.drop(net.server_ns, dialled, hook="prerouting", table="raw")
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(
-        FILTER_DROPPED, nat=False, netns=net.server_ns, steps=("syn", "drop")))
+        "filter_dropped", nat=False, netns=net.server_ns, rule=fence, steps=("syn", "drop")))

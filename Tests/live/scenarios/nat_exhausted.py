@@ -5,8 +5,6 @@ from harness.expect import ByHooks, Step, Verdict
 from harness.scenario import IN_TURN, scenario
 
 DIALECTS = ("nft", "iptables")
-# What a rule's drop is called as long as rules are not attributed.
-FILTER_DROPPED = "dropped"
 RANGES = {"one-port": ("40000", 1), "two-ports": ("40000-40001", 2)}
 
 
@@ -67,7 +65,7 @@ def near_miss_dropped_by_a_rule(s):
     net = s.gateway()
     backend = (net.backends[0], s.app_port)
     s.rules.snat(net.gateway_ns, backend, net.public, "40000").should_match = False
-    s.rules.drop(net.gateway_ns, backend, hook="forward")
+    fence = s.rules.drop(net.gateway_ns, backend, hook="forward")
     s.trace("--dport", s.app_port)
     s.connect(net.client_ns, *backend, sees="timeout", patience=0.8, verdict=Verdict(
-        FILTER_DROPPED, netns=net.gateway_ns, snat=False, steps=("syn", "drop")))
+        "filter_dropped", netns=net.gateway_ns, snat=False, rule=fence, steps=("syn", "drop")))
