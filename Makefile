@@ -70,6 +70,7 @@ deps: ## install what is missing to build and test (Debian packages)
 		dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -q ^installed || printf ' %s' $$p; done); \
 	test -z "$$missing" || { echo "  APT     $$missing"; $(SUDO) apt-get -qq update && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing; } </dev/null
+	$(Q)$(SUDO) Tests/live/vm/vm fetch docker
 	$(Q)$(SWIFT) --version 2>/dev/null | grep -qE 'Swift version (6\.[1-9]|[7-9]|[1-9][0-9])' || \
 		{ echo 'make deps: Swift 6.1 or newer is needed, in PATH: https://www.swift.org/install/linux' >&2; exit 1; }
 

@@ -9,6 +9,7 @@ Which file does what:
   invariants.py  what holds for every run            expect.py     what one scenario expects
   lines.py       reading JSON lines                  features.py   what this kernel can do
   ways.py        the steps of well-known handshakes  pace.py       how long to wait
+  docker.py      a dockerd in a virtual machine
   runner.py      one scenario, from set-up to end    tracing.py    one run of the program over one or several
   commandline.py the options of `run`                leftovers.py  what a process holds in the BPF subsystem
 """

@@ -1,6 +1,7 @@
 """What this machine and kernel can do. A scenario that needs more is named on a line of its own with the reason."""
 
 import os
+import shutil
 import socket
 import subprocess
 
@@ -19,6 +20,7 @@ REASONS = {
     "tc": "needs tc with the bpf classifier in this kernel",
     "bridge-netfilter": "needs bridges that ask netfilter (br_netfilter) in this kernel",
     "machine-sysctls": "sets what all namespaces of a machine share (in a virtual machine: --kernel)",
+    "docker": "needs dockerd in a virtual machine (make deps, and --kernel)",
     "late-modules": "needs nf_nat as a module that may be unloaded (in a virtual machine: --kernel)",
 }
 
@@ -99,6 +101,10 @@ class Features:
 
     def _machine_sysctls(self):
         return self._settings.in_vm
+
+    def _docker(self):
+        # Never on a machine that others use: dockerd changes its firewall.
+        return self._settings.in_vm and shutil.which("dockerd") is not None
 
     def _late_modules(self):
         if not self._settings.in_vm:

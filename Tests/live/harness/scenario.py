@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 
 from . import client, conntrack, crafted, rules, sockets, topology
+from .docker import Docker
 from .expect import Verdict
 from .program import Program, finish
 
@@ -113,7 +114,7 @@ class Vocabulary:
         self.listeners, self.problems, self.programs, self._clients = [], [], [], []
         self.arguments, self.once_tracing_do, self.phases, self.expected = [], [], [Phase()], []
         self.loss_allowed, self.total, self.zero_events, self.alone = False, None, False, False
-        self._far_hosts, self._settings_before = [], {}
+        self._far_hosts, self._dockers, self._settings_before = [], [], {}
 
     # Topology
 
@@ -150,6 +151,9 @@ class Vocabulary:
             self._settings_before.setdefault(path, file.read())
         with open(path, "w") as file:
             file.write(str(value))
+
+    def machine(self):
+        return topology.machine(self.spaces, self.family)
 
     def mac(self, netns, device):
         """The link-layer address of an interface."""
@@ -202,6 +206,14 @@ class Vocabulary:
     def fill_table(self, netns, number):
         conntrack.fill(netns, number)
 
+    # Containers
+
+    def docker(self, *options):
+        """A dockerd, which is ended with the scenario; it needs "docker". One at a time in the root namespace."""
+        self.alone = True
+        self._dockers.append(Docker(self.pace, *options))
+        return self._dockers[-1]
+
     # What happens
 
     def trace(self, *arguments):
@@ -210,7 +222,7 @@ class Vocabulary:
 
     def connect(self, netns, address, port=None, sees=None, verdict=None, answered_by=None, sport=0, source=None,
                 patience=5, seen_as=None, hop_limit=None, raw=None, closes=False, crafted=None):
-        """One connection of the current phase.
+        """One connection of the current phase. Without netns it leaves from the root namespace (of a virtual machine).
 
         sees: connected, refused, timeout, unreachable or reset; several where either may happen. For a raw SYN
         (raw: `right` or `wrong-checksum`) also synack.
@@ -301,6 +313,8 @@ class Vocabulary:
             program.kill()
         for host in self._far_hosts:
             host.stop()
+        for docker in self._dockers:
+            docker.stop()
         for listener in self.listeners:
             if not self._settings.keep:
                 listener.stop()

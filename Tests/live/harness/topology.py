@@ -1,4 +1,5 @@
-"""Namespaces, links and addresses. Nothing is made outside the namespaces of the run, no link ever passes the host's.
+"""Namespaces, links and addresses. Nothing is made outside the namespaces of the run, no link ever passes the host's
+but in a virtual machine, which is the run's alone.
 
 Every topology answers in one address family: `net.public` is 203.0.113.10 or 2001:db8:77::10.
 
@@ -6,6 +7,7 @@ Every topology answers in one address family: `net.public` is 203.0.113.10 or 20
   host      host                         one namespace with the same addresses and a default route out of app0
   gateway   client --- gateway === backends (one bridge br0 on the gateway, each backend on a port of it;
                                              with a switch, in a namespace of its own, where no gateway looks in)
+  machine   client --- the root namespace, in a virtual machine only
 """
 
 import os
@@ -95,7 +97,8 @@ class Net:
 
     def _make(self):
         """Makes what was asked for, with as few processes as can be: links first, then what belongs to each side."""
-        command(["ip", "-batch", "-"], "\n".join(self._links) + "\n")
+        if self._links:
+            command(["ip", "-batch", "-"], "\n".join(self._links) + "\n")
         ups = {netns: [line for line in lines if line.startswith("link")] for netns, lines in self._inside.items()}
         for netns, lines in ups.items():
             if lines:
@@ -184,4 +187,16 @@ def gateway(spaces, family, backends=1, switch=False):
         net._default_route(name, f"via {net.lan}")
         net.backend_ns.append(name)
         net.backends.append(address)
+    return net._make()
+
+
+def machine(spaces, family):
+    net = Net(spaces, family)
+    net.client_ns = spaces.add("client")
+    nodad = " nodad" if family == 6 else ""
+    command(["ip", "-batch", "-"], f"link add nt-client type veth peer name eth0 netns {net.client_ns}\n"
+            f"address add {net.server}{net.net} dev nt-client{nodad}\nlink set nt-client up\n")
+    net._ip(net.client_ns, "link set eth0 up")
+    net._address(net.client_ns, "eth0", net.client)
+    net._default_route(net.client_ns, f"via {net.server}")
     return net._make()

@@ -1,1 +1,1 @@
-"""The parts of Tests/live/vm/vm: kernels (the cache), initramfs, machine, tools."""
+"""The parts of Tests/live/vm/vm: kernels and docker (the cache), initramfs, machine, tools."""

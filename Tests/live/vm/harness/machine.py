@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from . import initramfs
+from . import docker, initramfs
 from .tools import EXIT_TIMEOUT, VMError, find
 
 MEMORY = "2G"
@@ -158,7 +158,7 @@ class Machine:
         # The system's directories first: wrappers such as pyenv's take half
         # a minute under emulation.
         path = SYSTEM_PATH + [directory for directory in os.environ.get("PATH", "").split(":")
-                              if directory and directory not in SYSTEM_PATH]
+                              if directory and directory not in SYSTEM_PATH] + docker.directories()
         variables = {
             "PATH": ":".join(path),
             "HOME": os.environ.get("HOME", "/root"),
