@@ -120,8 +120,8 @@ def stop(number, _):
 def run_all(selected, settings):
     numbered = list(enumerate(selected))
     first = [entry for entry in numbered if "late-modules" in entry[1].needs]
-    # It leaves modules behind that act in every namespace (br_netfilter), and rules in the root namespace.
-    last = [entry for entry in numbered if "docker" in entry[1].needs]
+    # They load a module that acts in every namespace, br_netfilter.
+    last = [entry for entry in numbered if {"br-netfilter", "docker"} & set(entry[1].needs)]
     together = [entry for entry in numbered if entry not in first and entry not in last]
     counts = [run_some(first, settings),
               run_some(together, settings) if settings.jobs == 1 else run_parallel(together, settings),

@@ -18,9 +18,9 @@ REASONS = {
     "vrf": "needs VRF devices in this kernel",
     "tcp-md5": "needs TCP MD5 signatures in this kernel",
     "tc": "needs tc with the bpf classifier in this kernel",
-    "bridge-netfilter": "needs bridges that ask netfilter (br_netfilter) in this kernel",
     "machine-sysctls": "sets what all namespaces of a machine share (in a virtual machine: --kernel)",
     "docker": "needs dockerd in a virtual machine (make deps, and --kernel)",
+    "br-netfilter": "needs br_netfilter, with which rules act on bridged packets, in this kernel",
     "late-modules": "needs nf_nat as a module that may be unloaded (in a virtual machine: --kernel)",
 }
 
@@ -96,8 +96,10 @@ class Features:
         finally:
             self._spaces.remove()
 
-    def _bridge_netfilter(self):
-        return os.path.exists("/proc/sys/net/bridge")
+    def _br_netfilter(self):
+        if self._settings.in_vm:
+            subprocess.run(["modprobe", "br_netfilter"], stderr=subprocess.DEVNULL)
+        return os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
     def _machine_sysctls(self):
         return self._settings.in_vm

@@ -57,8 +57,7 @@ class Rules:
     def dnat(self, netns, match, to, hook="prerouting"):
         target = endpoint(self.family, *to)
         if self.dialect.startswith("nft"):
-            kind = {"nft": "", "nft-inet": "ip " if self.family == 4 else "ip6 "}[self.dialect]
-            return self._nft(netns, "nat", hook, self._matching(match), f"dnat {kind}to {target}")
+            return self._nft(netns, "nat", hook, self._matching(match), f"dnat {self._kind}to {target}")
         return self._iptables(netns, "nat", hook, match, f"-j DNAT --to-destination {target}")
 
     def redirect(self, netns, match, port, hook="prerouting"):
@@ -75,9 +74,44 @@ class Rules:
         """`ports` is a port or a range as text."""
         target = endpoint(self.family, address, ports) if ports else address
         if self.dialect.startswith("nft"):
-            kind = {"nft": "", "nft-inet": "ip " if self.family == 4 else "ip6 "}[self.dialect]
-            return self._nft(netns, "nat", "postrouting", self._matching(match), f"snat {kind}to {target}")
+            return self._nft(netns, "nat", "postrouting", self._matching(match), f"snat {self._kind}to {target}")
         return self._iptables(netns, "nat", "postrouting", match, f"-j SNAT --to-source {target}")
+
+    def balance(self, netns, match, to, port, by=None):
+        """DNAT to several addresses, in turn unless an expression of nft, `by`, chooses by number."""
+        if self.dialect.startswith("nft"):
+            elements = ", ".join(f"{number} : {address}" for number, address in enumerate(to))
+            choice = by or f"numgen inc mod {len(to)}"
+            return self._nft(netns, "nat", "prerouting", self._matching(match),
+                             f"dnat {self._kind}to {choice} map {{ {elements} }} : {port}")
+        return [self._iptables(netns, "nat", "prerouting", match,
+                               f"-m statistic --mode nth --every {len(to) - number} --packet 0 "
+                               f"-j DNAT --to-destination {endpoint(self.family, address, port)}")
+                for number, address in enumerate(to)]
+
+    def netmap(self, netns, prefix, port, to, hook="prerouting"):
+        """Translates one network to another of the same size: destinations, in postrouting sources."""
+        kind, side = ("snat", "saddr") if hook == "postrouting" else ("dnat", "daddr")
+        if self.dialect.startswith("nft"):
+            return self._nft(netns, "nat", hook, self._matching((None, port)),
+                             f"{kind} {self._ip} prefix to {self._ip} {side} map {{ {prefix} : {to} }}")
+        return self._iptables(netns, "nat", hook, (None, port), f"-{side[0]} {prefix} -j NETMAP --to {to}")
+
+    def tproxy(self, netns, match, port, mark=1):
+        """Hands packets to a transparent listener on that port, and marks them for routing."""
+        if self.dialect.startswith("nft"):
+            return self._nft(netns, "mangle", "prerouting", self._matching(match),
+                             f"tproxy {self._kind}to :{port} meta mark set {mark} accept")
+        return self._iptables(netns, "mangle", "prerouting", match, f"-j TPROXY --on-port {port} --tproxy-mark {mark}")
+
+    def synproxy(self, netns, match, hook="input"):
+        """Answers SYNs in the service's place: what a SYN begins is left to the proxy, not to conntrack."""
+        notrack = self.notrack(netns, match, syn_only=True)
+        if self.dialect.startswith("nft"):
+            return notrack, self._nft(netns, "filter", hook, self._matching(match) + " ct state invalid,untracked",
+                                      "synproxy mss 1460 wscale 7 sack-perm")
+        return notrack, self._iptables(netns, "filter", hook, match, "-m conntrack --ctstate INVALID,UNTRACKED "
+                                       "-j SYNPROXY --sack-perm --wscale 7 --mss 1460")
 
     def drop(self, netns, match, hook="input", table="filter", answers=False, through=None):
         """table: filter, mangle or raw. answers: match the answers, by their source. through: the name of a chain that
@@ -130,11 +164,12 @@ class Rules:
         """In nft's family bridge."""
         return self._nft(netns, "filter", hook, self._matching(match), "drop", family="bridge")
 
-    def notrack(self, netns, match, hook="prerouting", answers=False):
-        """Keeps packets from conntrack; answers: what comes from there, not what goes there."""
+    def notrack(self, netns, match, hook="prerouting", answers=False, syn_only=False):
+        """Keeps packets from conntrack; answers: match the answers, by their source."""
         if self.dialect.startswith("nft"):
-            return self._nft(netns, "raw", hook, self._matching(match, answers), "notrack")
-        return self._iptables(netns, "raw", hook, match, "-j CT --notrack", answers)
+            matching = self._matching(match, answers) + (" tcp flags syn" if syn_only else "")
+            return self._nft(netns, "raw", hook, matching, "notrack")
+        return self._iptables(netns, "raw", hook, match, ("--syn " if syn_only else "") + "-j CT --notrack", answers)
 
     def nft(self, netns, script):
         """Any nft script; `IP` stands for the family's keyword (ip or ip6)."""
@@ -146,6 +181,11 @@ class Rules:
     @property
     def _ip(self):
         return "ip" if self.family == 4 else "ip6"
+
+    @property
+    def _kind(self):
+        """What a statement with an address says of its family where the table does not."""
+        return f"{self._ip} " if self.dialect == "nft-inet" else ""
 
     def _remember(self, netns):
         if netns not in self.namespaces:

@@ -116,6 +116,10 @@ class Vocabulary:
         self.loss_allowed, self.total, self.zero_events, self.alone = False, None, False, False
         self._far_hosts, self._dockers, self._settings_before = [], [], {}
 
+    def end(self, address):
+        """Address and translated port as a rule has them."""
+        return rules.endpoint(self.family, address, self.app_port)
+
     # Topology
 
     def pair(self):
@@ -139,7 +143,7 @@ class Vocabulary:
 
     def bridge_asks_netfilter(self, netns, yes):
         """Whether what a bridge of this namespace passes on is shown to netfilter's IP hooks, and to conntrack."""
-        if self.has("bridge-netfilter"):
+        if os.path.exists("/proc/sys/net/bridge"):
             self.spaces.sysctl(netns, {f"net.bridge.bridge-nf-call-{name}": int(yes)
                                        for name in ("iptables", "ip6tables")})
 
@@ -151,6 +155,10 @@ class Vocabulary:
             self._settings_before.setdefault(path, file.read())
         with open(path, "w") as file:
             file.write(str(value))
+
+    def second_client(self, net):
+        """A gateway's second client, on eth1, with the first one's address; routing by the mark 1 or 2 tells them apart."""
+        return topology.second_client(net)
 
     def machine(self):
         return topology.machine(self.spaces, self.family)

@@ -13,6 +13,7 @@ from . import children
 
 # <asm-generic/socket.h>, <linux/in.h>, <linux/in6.h>, <linux/tcp.h>
 SO_ATTACH_FILTER, IP_MINTTL, IPV6_MINHOPCOUNT, TCP_MD5SIG = 26, 21, 73, 14
+IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75
 
 
 class Listener:
@@ -36,6 +37,14 @@ def accept_near_only(server):
         server.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, 255)
     else:
         server.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
+
+
+def take_what_is_for_others(server):
+    """Connections to addresses that are not this machine's, which rules hand to it."""
+    if server.family == socket.AF_INET6:
+        server.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+    else:
+        server.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
 
 
 def demand_md5(server, peer):

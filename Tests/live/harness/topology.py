@@ -21,13 +21,14 @@ ADDRESSES = {
             beside_client="10.77.3.1", beside_backend="10.77.3.2", lan="10.77.2.1",
             backend="10.77.2.{}", absent="10.77.2.99",
             loopback="127.0.0.1", any="0.0.0.0", net="/24", host="/32", outer_net="10.77.0.0/24",
-            other_net="192.0.2.0/24"),
+            other_net="192.0.2.0/24", lan_net="10.77.2.0/24", mapped_net="198.51.100.0/24", mapped="198.51.100.{}"),
     6: dict(client="fd77::2", server="fd77::1", public="2001:db8:77::10", inner="fd77:1::1", other="fd77:1::2",
             elsewhere="2001:db8:99::7", far_gateway="fd77:4::1", far="fd77:4::2", router="fd77:4::3",
             beside_client="fd77:3::1", beside_backend="fd77:3::2", lan="fd77:2::1",
             backend="fd77:2::{}", absent="fd77:2::99",
             loopback="::1", any="::", net="/64", host="/128", outer_net="fd77::/64",
-            other_net="2001:db8:55::/64"),
+            other_net="2001:db8:55::/64", lan_net="fd77:2::/64", mapped_net="2001:db8:99::/64",
+            mapped="2001:db8:99::{}"),
 }
 
 
@@ -58,8 +59,9 @@ class Namespaces:
         self.ip(name, "link set lo up")
         return name
 
-    def ip(self, netns, *commands):
-        command(["ip", "-n", netns, "-batch", "-"], "\n".join(commands) + "\n")
+    def ip(self, netns, *commands, family=None):
+        """Runs ip's commands; the family matters to rules of routing, which show it by nothing else."""
+        command(["ip", *([f"-{family}"] if family else []), "-n", netns, "-batch", "-"], "\n".join(commands) + "\n")
 
     def sysctl(self, netns, values):
         def write():
@@ -188,6 +190,22 @@ def gateway(spaces, family, backends=1, switch=False):
         net.backend_ns.append(name)
         net.backends.append(address)
     return net._make()
+
+
+def second_client(net):
+    """On eth1 of a gateway, with the same addresses on both sides as the first client has on eth0."""
+    spaces, gate = net._spaces, net.gateway_ns
+    name = spaces.add("client2")
+    other = Net(spaces, net.family)
+    other._veth(name, "eth0", gate, "eth1")
+    other._address(name, "eth0", net.client)
+    other._default_route(name, f"via {net.server}")
+    other._address(gate, "eth1", net.server)
+    other._make()
+    for mark in (1, 2):
+        spaces.ip(gate, f"rule add fwmark {mark} lookup {mark}",
+                  f"route add {net.outer_net} dev eth{mark - 1} table {mark}", family=net.family)
+    return name
 
 
 def machine(spaces, family):

@@ -74,7 +74,7 @@ def near_miss_hairpin_with_masquerade(s):
         "established", nat=translated, snat=net.lan, steps=("syn", "nat.dnat", "nat.snat", "established")))
 
 
-@scenario(needs=("bridge-netfilter",))
+@scenario(needs=("br-netfilter",))
 def near_miss_hairpin_by_a_bridge_that_asks_netfilter(s):
     """With br_netfilter the bridge shows the answer to conntrack, and it is translated back on its way through."""
     net, client_ns, _, translated = hairpin(s)
