@@ -157,7 +157,7 @@ class Vocabulary:
             file.write(str(value))
 
     def second_client(self, net):
-        """A gateway's second client, on eth1, with the first one's address; routing by the mark 1 or 2 tells them apart."""
+        """A gateway's second client, on eth1, with the first one's address; the mark, 1 or 2, says who is routed to."""
         return topology.second_client(net)
 
     def machine(self):

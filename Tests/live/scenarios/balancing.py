@@ -17,7 +17,7 @@ def balancer(s, by=None):
     return net, alive, dead
 
 
-@scenario(dialects=("nft", "nft-inet", "iptables"), vm=IN_TURN)
+@scenario(dialects=("nft", "iptables"), vm=IN_TURN)
 def balanced_in_turn(s):
     net, alive, dead = balancer(s)
     s.connect(net.client_ns, net.public, sees="connected", answered_by="app-alive", verdict=alive)
@@ -25,7 +25,7 @@ def balanced_in_turn(s):
     s.connect(net.client_ns, net.public, sees="refused", verdict=dead)
 
 
-@scenario(vm=IN_TURN)
+@scenario(dialects=("nft", "nft-inet"))
 def balanced_by_hash(s):
     """The seed is given, so which source port gets which backend does not change."""
     net, alive, dead = balancer(s, by="jhash tcp sport mod 2 seed 0x1")

@@ -3,8 +3,6 @@
 from harness.expect import Verdict
 from harness.scenario import IN_TURN, scenario
 
-DIALECTS = ("nft", "iptables")
-
 
 def bridged(s, call):
     """One port of the gateway's bridge dials another."""
@@ -15,14 +13,14 @@ def bridged(s, call):
     return net, net.backend_ns[1], net.backends[0]
 
 
-@scenario(dialects=DIALECTS, needs=("br-netfilter",), variants={"without": 0, "with": 1}, vm=("with",))
+@scenario(needs=("br-netfilter",), variants={"without": 0, "with": 1}, vm=("with",))
 def bridged_and_dropped_in_forward(s):
     """The FORWARD chain, of which one thinks that it is for routed packets only."""
     net, client, backend = bridged(s, s.variant)
     s.listen(net.backend_ns[0], backend, s.port, name="app-far")
     rule = s.rules.drop(net.gateway_ns, (backend, s.port), hook="forward")
     if s.variant:
-        s.connect(client, backend, sees="timeout", patience=2, verdict=Verdict(
+        s.connect(client, backend, sees="timeout", patience=1, verdict=Verdict(
             "filter_dropped", nat=False, netns=net.gateway_ns, steps=("syn", "drop")))
     else:
         rule.should_match = False
@@ -57,5 +55,5 @@ def dropped_by_the_bridge(s):
             }}
         }}""")
     s.trace("--dport", s.port)
-    s.connect(net.backend_ns[1], backend, sees="timeout", patience=2, verdict=Verdict(
+    s.connect(net.backend_ns[1], backend, sees="timeout", patience=1, verdict=Verdict(
         "filter_dropped", nat=False, netns=net.gateway_ns, steps=("syn", "drop")))

@@ -35,11 +35,12 @@ def two_zones(s):
         }}""")
     s.trace("--dport", s.port)
     s.connect(net.client_ns, net.public, sport=SPORT, sees="connected", answered_by="app-alive", verdict=Verdict(
-        "established", nat=(net.backends[0], s.app_port), steps=("syn", "nat.dnat", "synack", "ack")))
+        "established", nat=(net.backends[0], s.app_port),
+        steps=("syn", Step("nat.dnat", nattrace__conntrack__zone=1), "synack", "ack")))
     s.phase()
     s.connect(second, net.public, sport=SPORT, sees="refused", verdict=Verdict(
         "listener_loopback_only", nat=(net.backends[1], s.app_port), netns=net.backend_ns[1], listener=inner,
-        steps=("syn", "nat.dnat", "reset")))
+        steps=("syn", Step("nat.dnat", nattrace__conntrack__zone=2), "reset")))
 
 
 def in_vrf(s):

@@ -20,7 +20,7 @@ def served_or_not(s, netns, address, **fields):
                                                 steps=("syn", "reset", "rst"), **fields))
 
 
-@scenario(dialects=("nft", "iptables", "iptables-legacy"), variants=OUTCOMES, vm=("refused",))
+@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("refused",))
 def netmap_of_destinations(s):
     """A whole network stands for another; the port stays."""
     net = s.gateway()
@@ -63,7 +63,7 @@ def output_dnat_with_masquerade(s):
         s, net.backend_ns[0], backend, nat=(backend, s.app_port), snat=net.lan))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS)
 def output_redirect_established(s):
     """REDIRECT of a host's own connections goes to loopback."""
     net = s.host()
@@ -87,7 +87,7 @@ def output_redirect_other_address(s):
         reason=(net.loopback, net.inner, "app-proxy"), steps=ways.refused_from_here(dialled, translated)))
 
 
-@scenario(variants=OUTCOMES, dialects=DIALECTS, vm=("established",))
+@scenario(dialects=DIALECTS, variants=OUTCOMES)
 def hairpin_with_masquerade(s):
     """A backend dials the public address of another in its own network: the answer comes back, because of SNAT."""
     net = s.gateway(backends=2)

@@ -1,8 +1,8 @@
 """Proxies that the kernel puts in the way: TPROXY to a transparent listener, SYNPROXY before a service."""
 
 from harness import sockets
-from harness.expect import ByHooks, Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.expect import Verdict
+from harness.scenario import scenario
 
 DIALECTS = ("nft", "iptables")
 OUTCOMES = {"established": True, "refused": False}
@@ -18,7 +18,7 @@ def intercepted(s, address):
     return net
 
 
-@scenario(dialects=("nft", "nft-inet", "iptables"), variants={"own": "public", "remote": "elsewhere"}, vm=("remote",))
+@scenario(dialects=DIALECTS, variants={"own": "public", "remote": "elsewhere"}, vm=("remote",))
 def tproxy_established(s):
     """The listener is on another port, and gets the connection as it was dialled."""
     net = intercepted(s, lambda net: getattr(net, s.variant))
@@ -31,7 +31,7 @@ def tproxy_established(s):
 UNUSABLE = {"absent": False, "not-transparent": True}
 
 
-@scenario(variants=UNUSABLE, vm=("not-transparent",))
+@scenario(variants=UNUSABLE)
 def tproxy_without_proxy(s):
     """nft's statement then leaves the packet as it is, and the rules after it out: the dialled port is closed."""
     net = intercepted(s, lambda net: net.public)
@@ -47,7 +47,7 @@ def tproxy_drops_without_proxy(s):
     net = intercepted(s, lambda net: net.public)
     if s.variant:
         s.listen(net.server_ns, net.any, name="app-proxy")
-    s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
+    s.connect(net.client_ns, net.public, sees="timeout", patience=1, verdict=Verdict(
         "filter_dropped", nat=False, netns=net.server_ns, steps=("syn", "drop"), no_steps=("reset",)))
 
 
