@@ -30,7 +30,7 @@ def netmap_of_destinations(s):
         s, net.backend_ns[0], net.backends[0], nat=(net.backends[0], s.app_port)))
 
 
-@scenario(dialects=DIALECTS, variants=OUTCOMES)
+@scenario(variants=OUTCOMES)
 def netmap_of_sources(s):
     """A backend dials out, under the address that belongs to it in the other network."""
     net = s.gateway()
@@ -87,7 +87,7 @@ def output_redirect_other_address(s):
         reason=(net.loopback, net.inner, "app-proxy"), steps=ways.refused_from_here(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS, variants=OUTCOMES)
+@scenario(variants=OUTCOMES)
 def hairpin_with_masquerade(s):
     """A backend dials the public address of another in its own network: the answer comes back, because of SNAT."""
     net = s.gateway(backends=2)
@@ -99,7 +99,7 @@ def hairpin_with_masquerade(s):
         s, net.backend_ns[0], backend, nat=(backend, s.app_port), snat=net.lan))
 
 
-@scenario(variants=OUTCOMES)
+@scenario(variants={"established": True})
 def hairpin_to_itself(s):
     """The same, dialled by the very backend that is behind the public address."""
     net = s.gateway()

@@ -76,7 +76,7 @@ def synproxy_on_gateway(s):
             steps=("syn", "synack", "ack", "reset")))
 
 
-@scenario(dialects=DIALECTS)
+@scenario()
 def synproxy_on_server(s):
     """Before a service of the same machine."""
     net = s.pair()
