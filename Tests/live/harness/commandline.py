@@ -152,6 +152,9 @@ def run_some(numbered, settings):
             if lacking:
                 print(f"not run  {item.name}: {lacking}", flush=True)
                 continue
+            if "docker" in item.needs:  # one dockerd at a time in the root namespace
+                for key in [key for key, runs in waiting.items() if any("docker" in run.item.needs for run in runs)]:
+                    finish(waiting.pop(key))
             run = runner.Runner(item, settings, features, number)
             setting_up.append(run)
             run.attempt(run.set_up)

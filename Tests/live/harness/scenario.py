@@ -217,8 +217,7 @@ class Vocabulary:
     # Containers
 
     def docker(self, *options):
-        """A dockerd, which is ended with the scenario; it needs "docker". One at a time in the root namespace."""
-        self.alone = True
+        """A dockerd, which is ended with the scenario; it needs "docker"."""
         self._dockers.append(Docker(self.pace, *options))
         return self._dockers[-1]
 
