@@ -14,8 +14,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CNattrace"),
         .target(name: "Handshake", dependencies: ["CNattrace"]),
-        .target(name: "Rulesets", dependencies: ["Handshake"]),
-        .target(name: "HostFacts", dependencies: ["Handshake", "Rulesets", "CNattrace"]),
+        .target(name: "HostFacts", dependencies: ["Handshake", "CNattrace"]),
         .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF"]),
         .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib"]),
         .executableTarget(
@@ -27,11 +26,10 @@ let package = Package(
         .testTarget(
             name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"],
             exclude: ["Recordings"]),
-        .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake", "Rulesets"]),
+        .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake", "Rulesets", "CNattrace"]),
         .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
-        .testTarget(name: "RulesetsTests", dependencies: ["Rulesets", "Handshake"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

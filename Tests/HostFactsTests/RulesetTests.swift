@@ -1,3 +1,4 @@
+import CNattrace
 import Glibc
 import Testing
 
@@ -130,7 +131,7 @@ extension LiveSuites {
             #expect(try run("sleep 60", milliseconds: 50) == late)
             // One that closed its outputs, and one whose child did not.
             #expect(
-                try run("exec >&- 2>&-; sleep 60", milliseconds: 50)
+                try run("exec >&- 2>&-; sleep 60", milliseconds: 1000)
                     == .failure(FactFailure("probe a b: ended by signal 9")))
             #expect(try run("sleep 60 & exit 0", milliseconds: 50) == late)
             #expect(monotonicTime() - start < 5_000_000_000)
@@ -174,7 +175,8 @@ extension LiveSuites {
         @Test(.enabled(if: hasNft)) func keepsARulesetUntilItChanges() throws {
             let namespace = try PrivateNamespace("nft add table ip blue")
             try withNotedTools { tool, calls in
-                let reader = RulesetReader(namespaces: NetworkNamespaces(), tool: tool)
+                // Time stands still: kernels without cookies of namespaces prove nothing for long.
+                let reader = RulesetReader(namespaces: NetworkNamespaces(), tool: tool, clock: { 1 })
                 let first = reader.rulesets(in: namespace.inode)
                 #expect(first.isComplete && first.problem == nil)
                 #expect(text(first.nftText).contains("table ip blue {"))
@@ -195,7 +197,10 @@ extension LiveSuites {
             }
         }
 
-        @Test(.enabled(if: hasNft)) func tellsANamespaceFromALaterOneOfItsNumber() throws {
+        private static let hasCookies =
+            (try? NetlinkSocket(family: NETLINK_ROUTE, name: "NETLINK_ROUTE"))?.namespaceCookie != nil
+
+        @Test(.enabled(if: hasNft && hasCookies)) func tellsANamespaceFromALaterOneOfItsNumber() throws {
             let reader = RulesetReader(namespaces: NetworkNamespaces())
             var seen: [UInt32: String] = [:]
             // Numbers are given out anew at once.
