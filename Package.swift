@@ -14,7 +14,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CNattrace"),
         .target(name: "Handshake", dependencies: ["CNattrace"]),
-        .target(name: "HostFacts", dependencies: ["Handshake", "CNattrace"]),
+        .target(name: "Rulesets", dependencies: ["Handshake"]),
+        .target(name: "HostFacts", dependencies: ["Handshake", "Rulesets", "CNattrace"]),
         .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF"]),
         .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib"]),
         .executableTarget(
@@ -30,6 +31,7 @@ let package = Package(
         .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
+        .testTarget(name: "RulesetsTests", dependencies: ["Rulesets", "Handshake"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

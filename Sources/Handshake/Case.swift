@@ -97,9 +97,10 @@ extension Connection {
         return establishment.client ?? (attempt.firstSynack == nil ? nil : establishment.forwarded)
     }
 
-    /// Whether the SYN-ACK was made on this machine: it was seen going out before it came in.
+    /// Whether the SYN-ACK was made on this machine: it was seen going out before it came in. What an
+    /// attempt begins with may be that answer sent again, and already be under way.
     var isServerLocal: Bool {
-        attempt.request != nil || attempt.firstSynack.map { $0.kind == .transmit || $0.stage == .egress } ?? false
+        attempt.request != nil || attempt.answerNumber.map(trail.localNumbers.contains) ?? false
     }
 }
 

@@ -202,6 +202,17 @@ extension Case {
         return nil
     }
 
+    /// The translation of a SYN that came in and was swallowed, where nothing after that showed its entry: the
+    /// conntrack table has it. Noted as steps that were concluded.
+    func consultTable() {
+        guard case .lost(let at) = ending, !isIncomplete, at.netns != 0, at.stage == .ingress,
+            connection.translated == nil, let tuple = step(at)?.packet?.tuple,
+            let flow = facts.conntrackEntry(ConntrackQuery(tuple: tuple, zone: 0, netns: at.netns)),
+            flow.original == tuple, flow.reply != tuple.reversed
+        else { return }
+        connection.learn(flow.asEntry, in: at.netns)
+    }
+
     // MARK: The rule that translated
 
     /// The rule that translated the destination last on the way, seen or the only one that can have.
@@ -242,6 +253,32 @@ extension Case {
 }
 
 extension Connection {
+    /// An entry that was found in the table, as the steps that made it.
+    fileprivate func learn(_ entry: ConntrackEntry, in netns: UInt32) {
+        guard let last = steps.last else { return }
+        var tuple = entry.original
+        course.translated = entry.translated
+        trail.note(entry.translated)
+        func tell(_ action: Action, _ detail: StepDetail) {
+            guard steps.count < Connection.maximumSteps else { return }
+            steps.append(
+                Step(
+                    sequence: steps.count + omittedSteps, time: last.time, offset: last.offset, action: action,
+                    stage: .prerouting, function: Hook.nfConntrackIn.name, backend: .inferred, netns: netns,
+                    netnsName: last.netnsName, cpu: 0, packet: nil, conntrack: entry, reason: nil, rule: nil,
+                    process: nil, interface: nil, detail: detail, course: course))
+        }
+        tell(.conntrackNew, .none)
+        if entry.translatesDestination {
+            let before = tuple
+            tuple.destination = entry.translated.destination
+            trail.note(
+                Trail.Translator(
+                    netns: netns, action: .natDestination, stage: .prerouting, before: before, after: tuple))
+            tell(.natDestination, .translation(before: before, after: tuple, asked: nil))
+        }
+    }
+
     func isTranslated(in netns: UInt32) -> Bool { trail.translators.contains { $0.netns == netns } }
 
     /// A step for a rule that must have translated: at the time of the last one, for it is concluded now.

@@ -98,7 +98,15 @@ extension Case {
     }
 
     /// No route, or one that refuses.
-    func findMissingRoute() -> Obstacle? {
+    struct MissingRoute {
+        var place: Sighting
+        var role: PacketRole
+        var destination: IPAddress
+        var route: Route?
+    }
+
+    func findMissingRoute() -> MissingRoute? {
+        if let back = findMissingRouteBack() { return back }
         guard let (drop, function, reason) = dropStep, drop.sighting.netns != 0 else { return nil }
         let address = drop.packet.tuple.destination.address
         let saysSo = reason == "IP_INNOROUTES" || reason == "IP_OUTNOROUTES" || reason == "IPV6_NOROUTE"
@@ -109,13 +117,26 @@ extension Case {
             && connection.isTranslated(in: drop.sighting.netns)
         let isOutgoing = function.hasPrefix("ip_route_output") || function.hasPrefix("dst_discard_out")
         guard saysSo || isDroppedByRouting || isRewrittenHere || isOutgoing else { return nil }
+        var missing = MissingRoute(place: drop.sighting, role: drop.role, destination: address)
         guard let route = facts.route(routeQuery(to: address, in: drop.sighting.netns)) else {
-            return saysSo ? Obstacle(drop: drop) : nil
+            return saysSo ? missing : nil
         }
-        switch route.kind {
-        case .none, .blackhole, .unreachable, .prohibit: return Obstacle(drop: drop, route: route)
-        default: return nil
-        }
+        missing.route = route
+        return route.isRefusing ? missing : nil
+    }
+
+    /// A SYN that a listener would take is let go without a drop where there is no route for the answer
+    /// (tcp_conn_request: route_req).
+    private func findMissingRouteBack() -> MissingRoute? {
+        guard case .lost(let at) = ending, !isFinal, !isIncomplete, at.netns != 0,
+            at.stage == .ingress || at.stage == .socket, connection.attempt.request == nil,
+            connection.attempt.firstSynack == nil, let step = step(at), step.packet?.flags.role == .syn,
+            !lateListeners.isEmpty || connection.attempt.lookup?.found != nil,
+            facts.route(routeQuery(to: target.address, in: at.netns))?.kind == .local,
+            let source = step.packet?.tuple.source.address,
+            let route = facts.route(routeQuery(to: source, in: at.netns)), route.isRefusing
+        else { return nil }
+        return MissingRoute(place: at, role: .synack, destination: source, route: route)
     }
 
     /// The neighbour that a SYN waits for, or was dropped for.
@@ -204,6 +225,16 @@ extension Case {
         guard let (_, answer, translator) = untranslatedAnswer else { return false }
         return connection.steps.contains { step in
             step.netns == translator.netns && step.packet?.tuple == answer && step.packet?.flags.role == .synack
+        }
+    }
+}
+
+extension Route {
+    /// Whether nothing is sent by it.
+    var isRefusing: Bool {
+        switch kind {
+        case .none, .blackhole, .unreachable, .prohibit: true
+        default: false
         }
     }
 }

@@ -49,7 +49,12 @@ extension Case {
             place = reset.sighting
         default: return nil
         }
-        guard let listener = matchingListeners.first(where: { $0.acceptQueue > $0.acceptQueueLimit }) else { return nil }
+        // From 6.17 on the kernel says so itself of an ACK.
+        let saysSo = droppedPacket.flatMap { step($0.sighting) }?.reason == "TCP_LISTEN_OVERFLOW"
+        guard
+            let listener = matchingListeners.first(where: { $0.acceptQueue > $0.acceptQueueLimit })
+                ?? (saysSo ? matchingListeners.first : nil)
+        else { return nil }
         var full = FullQueue(
             place: place, listener: listener, length: listener.acceptQueue, limit: listener.acceptQueueLimit)
         complete(&full)

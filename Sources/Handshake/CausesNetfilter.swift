@@ -61,8 +61,7 @@ extension Cause {
         applies: { $0.hasFailed && $0.untracked != nil },
         place: { $0.untracked },
         sentence: { c in
-            let rule = c.untracked.flatMap { c.connection.attempt.rulings[$0.netns] }?.rule
-            let by = rule.map { ", by rule \($0.inWords)" } ?? ""
+            let by = c.untrackingRule.map { ", by rule \($0.inWords)" } ?? ""
             let role = c.untracked.flatMap(c.step)?.packet?.flags.role ?? .syn
             return role == .synack
                 ? "The answer of \(c.destinationInWords) was kept from conntrack\(by): the translation was not undone."
@@ -71,12 +70,11 @@ extension Cause {
         advice: { c in
             ["Let the notrack rule leave out port \(c.connection.dialled.destination.port), or do without NAT for it"]
         },
-        evidence: { c in c.untracked.flatMap(c.missedRule).map { [.rule($0)] } ?? [] },
-        rule: { c in
-            guard let place = c.untracked else { return nil }
-            if let ruling = c.connection.attempt.rulings[place.netns], ruling.verdict == .proceed { return ruling.rule }
-            return c.onlyRule(.notrack, at: place)
-        })
+        evidence: { c in
+            // The rule that kept it, and the one that it was kept from.
+            [c.untrackingRule, c.untracked.flatMap(c.missedRule)].compactMap { $0.map(Evidence.rule) }
+        },
+        rule: { $0.untrackingRule })
 
     static let conntrackInvalid = Cause(
         code: .conntrackInvalid,
@@ -180,6 +178,13 @@ extension Cause {
 }
 
 extension Case {
+    /// The `notrack` rule, seen or the only one that there is.
+    var untrackingRule: Rule? {
+        guard let place = untracked else { return nil }
+        if let ruling = connection.attempt.rulings[place.netns], ruling.verdict == .proceed { return ruling.rule }
+        return onlyRule(.notrack, at: place)
+    }
+
     /// Whether there is an end that wants a reason; else the general causes say that there is none.
     var hasFailed: Bool {
         switch ending {

@@ -76,21 +76,24 @@ extension Cause {
     static let noRoute = Cause(
         code: .noRoute,
         applies: { $0.missingRoute != nil },
-        place: { $0.missingRoute?.drop.sighting },
+        place: { $0.missingRoute?.place },
         sentence: { c in
-            let address = c.missingRoute?.drop.packet.tuple.destination.address.description ?? ""
+            let address = c.missingRoute?.destination.description ?? ""
             let why: String =
                 switch c.missingRoute?.route?.kind {
                 case .blackhole, .unreachable, .prohibit:
                     "a route refuses it: \(c.missingRoute?.route?.text ?? "")"
                 default: "\(c.placeInWords) has no route to it"
                 }
+            if c.missingRoute?.role == .synack {
+                return "The answer of \(c.destinationInWords) could not be sent to \(address): \(why)."
+            }
             return
-                "The \(c.missingRoute?.drop.role.inWords ?? "SYN") to \(c.destinationInWords) could not be sent on to \(address): \(why)."
+                "The \(c.missingRoute?.role.inWords ?? "SYN") to \(c.destinationInWords) could not be sent on: \(why)."
         },
         advice: { c in
             guard let found = c.missingRoute else { return [] }
-            let address = found.drop.packet.tuple.destination.address
+            let address = found.destination
             let ip = address.family == .v4 ? "ip" : "ip -6"
             return [
                 found.route.map { $0.kind != .none } == true

@@ -108,6 +108,8 @@ struct Trail {
     var ingressNetns: UInt32?
     /// Entries that a SYN of this connection matched and that were older than it.
     var olderEntries: Set<UInt64> = []
+    /// Initial sequence numbers of servers whose SYN-ACK was first seen being made or going out.
+    var localNumbers: Set<UInt32> = []
     /// Where the flow was translated, in the order of its way, with the rule where it is known.
     var translators: [Translator] = []
 
@@ -192,6 +194,8 @@ struct Attempt {
     /// The first sighting of a SYN-ACK says whether it was made on this machine.
     var firstSynack: Sighting?
     var lastSynack: Sighting?
+    /// The server's initial sequence number in the latest SYN-ACK.
+    var answerNumber: UInt32?
     var ack: Sighting?
     /// An RST that this machine made.
     var reset: Reset?

@@ -294,6 +294,7 @@ public final class Explainer {
         let evidence = Case(
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
             isIncomplete: lastLoss >= connection.startTime, time: time, facts: facts)
+        evidence.consultTable()
         var verdict = judge(evidence)
         if verdict.outcome != .success { evidence.tellConcludedRules() }
         show(connection, from: before)
@@ -352,7 +353,8 @@ extension Checklist {
                 .synack
             } else if attempt.icmp != nil {
                 .icmp
-            } else if code == .unexplained && c.isFinal {
+            } else if code == .unexplained && c.isFinal || code == .filterRejected {
+                // A rejection always has an answer; which one was not seen.
                 nil
             } else {
                 Answer.none

@@ -77,12 +77,13 @@ struct StepWriter {
         case .synack:
             inferFromConntrack()
             let sighting = add(.synack)
+            if o.isUntracked { noteUntracked(sighting, .synack) }
             if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
             connection.attempt.lastSynack = sighting
             forgetDrop(of: .synack)
             // What was dropped of the SYN was a copy: another one was answered.
             forgetDrop(of: .syn)
-            connection.noteServerNumber(packet.seq)
+            noteAnswer(packet.seq, isMadeHere: stage == .egress)
         case .ack:
             if isBeyondHandshake { return }
             inferFromConntrack()
@@ -103,6 +104,12 @@ struct StepWriter {
                 connection.attempt.lastRst = sighting
             }
         }
+    }
+
+    func noteAnswer(_ number: UInt32, isMadeHere: Bool) {
+        if isMadeHere, !connection.serverNumbers.contains(number) { connection.trail.localNumbers.insert(number) }
+        connection.attempt.answerNumber = number
+        connection.noteServerNumber(number)
     }
 
     /// An RST from the client's side has the tuple that the client's other packets have.
@@ -167,7 +174,8 @@ struct StepWriter {
         // The SYN meets the translations of several namespaces in their order: the last one counts.
         if role == .syn, !entry.isReplyDirection {
             connection.course.translated = entry.translated
-        } else if connection.translated == nil {
+        } else if connection.translated == nil || connection.translated == entry.original {
+            // An answer meets them in their reverse order: what it meets first translated last.
             connection.course.translated = entry.translated
         }
     }

@@ -6,7 +6,12 @@ extension StepWriter {
         if let entry = o.conntrack {
             connection.attempt.entry = entry
         } else if o.isUntracked {
-            noteUntracked(connection.attempt.lastSyn, .syn)
+            guard connection.attempt.untracked[.syn] == nil else { return }
+            // Not seen where it happened: concluded from how the packet is marked now.
+            noteUntracked(
+                infer(
+                    .conntrackUntracked, stage: firstStage, function: Hook.nfConntrackIn.name, showsPacket: true),
+                .syn)
         } else if o.kind == .deliver || o.kind == .reset || (o.kind == .packet && o.stage == .egress) {
             connection.attempt.passedWithoutEntry.insert(o.netns)
         }

@@ -35,7 +35,7 @@ extension StepWriter {
             o.pid == 0 ? nil : ProcessIdentity(pid: Int32(truncatingIfNeeded: o.pid), name: o.name.string)
         let sighting = add(action, process: process)
         if role == .synack {
-            if let number = o.packet?.seq { connection.noteServerNumber(number) }
+            if let number = o.packet?.seq { noteAnswer(number, isMadeHere: true) }
             if connection.attempt.firstSynack == nil { connection.attempt.firstSynack = sighting }
         } else if role == .syn, o.kind == .transmit {
             noteSyn(sighting)
