@@ -194,6 +194,7 @@ final class Case {
     lazy var listenersElsewhere: [Listener]? = {
         guard let place = listeningPlace, place.netns != 0 else { return nil }
         return facts.listenersElsewhere(port: target.port, netns: place.netns)?
+            .filter { !isSibling($0) }
             .sorted { ($0.elsewhere?.inode ?? 0, $0.address, $0.inode) < ($1.elsewhere?.inode ?? 0, $1.address, $1.inode) }
     }()
 

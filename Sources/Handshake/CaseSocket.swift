@@ -32,7 +32,23 @@ extension Case {
             complete(&full)
             return full
         }
-        return findFullQueueByFacts()
+        return findFullSynBacklog() ?? findFullQueueByFacts()
+    }
+
+    /// Without SYN cookies the last quarter of tcp_max_syn_backlog is kept for clients that are known to be
+    /// real (tcp_conn_request).
+    private func findFullSynBacklog() -> FullQueue? {
+        guard case .lost(let at) = ending, !isFinal, !isIncomplete, let lookup = connection.attempt.lookup,
+            let queues = lookup.found?.queues, connection.attempt.request == nil, at.netns != 0,
+            facts.sysctl("net/ipv4/tcp_syncookies", netns: at.netns) == "0",
+            let limit = facts.sysctl("net/ipv4/tcp_max_syn_backlog", netns: at.netns).flatMap({ UInt32($0) }),
+            Int(limit) - Int(queues.syn) < Int(limit) >> 2
+        else { return nil }
+        var full = FullQueue(
+            place: lookup.sighting, listener: nil, isSynQueue: true, length: queues.syn, limit: limit,
+            evidence: [.sysctl(name: "net.ipv4.tcp_max_syn_backlog", value: String(limit))])
+        complete(&full)
+        return full
     }
 
     /// Without hooks: the packet came to the namespace of a listener that takes it and whose queue is
@@ -59,6 +75,28 @@ extension Case {
             place: place, listener: listener, length: listener.acceptQueue, limit: listener.acceptQueueLimit)
         complete(&full)
         return full
+    }
+
+    /// Whether a listener in another namespace is one of several that the translating rule distributes to: then
+    /// that it listens there says nothing of the one that does not listen here.
+    func isSibling(_ listener: Listener) -> Bool {
+        guard let elsewhere = listener.elsewhere,
+            let translator = connection.trail.translators.last(where: { $0.action == .natDestination }),
+            translator.netns != 0
+        else { return false }
+        var addresses = [listener.address]
+        if listener.address.isUnspecified {
+            guard case .addresses(let all) = facts.answer(.addresses(netns: elsewhere.inode)) else { return false }
+            addresses = all.filter { $0.family == target.address.family && !$0.isLoopback }
+        }
+        return addresses.contains { address in
+            guard address != translator.after.destination.address else { return false }
+            let search = RuleSearch(
+                effect: .translateDestination(to: Endpoint(address: address, port: listener.port)),
+                stage: translator.stage, tuple: translator.before, flags: .syn, inputInterface: nil,
+                outputInterface: nil, netns: translator.netns)
+            return facts.rules(search)?.candidates.isEmpty == false
+        }
     }
 
     private func complete(_ full: inout FullQueue) {

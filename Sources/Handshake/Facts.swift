@@ -99,6 +99,8 @@ public enum Question: Hashable, Sendable, Codable {
     case route(RouteQuery)
     /// The neighbour (ARP or ND) entry of an address at a device.
     case neighbour(address: IPAddress, interface: String, netns: UInt32)
+    /// The addresses that this namespace has.
+    case addresses(netns: UInt32)
     /// The name of the VRF that has a device of this namespace.
     case vrf(interface: String, netns: UInt32)
     /// The entry that has this tuple in one of its directions.
@@ -114,6 +116,7 @@ public enum Answer: Hashable, Sendable, Codable {
     case name(String)
     case route(Route)
     case neighbour(Neighbour)
+    case addresses([IPAddress])
     case conntrackEntry(TrackedFlow)
     case rule(Rule)
     case rules(RuleCandidates)

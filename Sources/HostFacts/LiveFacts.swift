@@ -48,6 +48,7 @@ public final class LiveFacts: Facts {
         case .route(let query): route(query)
         case .neighbour(let address, let interface, let netns):
             neighbour(address, interface: interface, netns: netns)
+        case .addresses(let netns): addresses(netns: netns)
         case .vrf(let interface, let netns): vrf(of: interface, netns: netns)
         case .conntrackEntry(let query): conntrackEntry(query)
         case .rule(let family, let table, let handle, let netns):
@@ -165,6 +166,13 @@ public final class LiveFacts: Facts {
             let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: netns)
             return try NeighbourLookup.neighbour(address, interface: interface, over: socket)
                 .map(Answer.neighbour) ?? .nothing
+        }
+    }
+
+    private func addresses(netns: UInt32) -> Answer {
+        answering { () throws(FactFailure) in
+            let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: netns)
+            return .addresses(try AddressDump.addresses(over: socket))
         }
     }
 

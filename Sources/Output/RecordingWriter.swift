@@ -154,7 +154,7 @@ public final class RecordingFacts: Facts {
     public func answer(_ question: Question) -> Answer {
         let answer = facts.answer(question)
         switch question {
-        case .listeners, .listenersElsewhere, .sysctl, .route, .neighbour, .vrf, .conntrackEntry, .rules:
+        case .listeners, .listenersElsewhere, .sysctl, .route, .neighbour, .addresses, .vrf, .conntrackEntry, .rules:
             writer.fact(question, answer)
         case .symbol, .dropReason, .resetReason, .netnsName, .rule:
             if written[question] != answer {

@@ -23,10 +23,14 @@ def forwarded_far(s, *answers, **options):
     return net, far, translated
 
 
-def invalid_answer(net, translated, words=None):
-    """The SYN was translated, its SYN-ACK passes as it came, and the client resets what it never asked for."""
+def invalid_answer(net, translated, words=None, otherwise="reset_by_client"):
+    """The SYN was translated, its SYN-ACK passes as it came, and the client resets what it never asked for.
+
+    What conntrack says of it is known by its functions only; else by what follows.
+    """
     return Verdict(
-        "conntrack_invalid", nat=translated, netns=net.gateway_ns, checklist={"answer": "synack"},
+        ByHooks("conntrack_invalid", otherwise), nat=translated, checklist={"answer": "synack"},
+        fields={"nattrace.netns.name": ByHooks(net.gateway_ns, frozenset({net.gateway_ns, net.client_ns}))},
         reason=ByHooks(functions=(words,) if words else (), tracepoints=()),
         steps=ByHooks(
             functions=["syn", "nat.dnat", Step("synack", source=translated),
@@ -47,7 +51,7 @@ def syn_with_bad_checksum(s):
     s.connect(net.client_ns, net.public, crafted=crafted.Syn(bad_checksum=True), sees="timeout", patience=1,
               verdict=Verdict(
                   ByHooks("conntrack_invalid", "dropped"), nat=False, netns=net.server_ns,
-                  checklist={"conntrack": ByHooks("invalid", "none"), "answer": "none"},
+                  checklist={"conntrack": ByHooks("invalid", None), "answer": "none"},
                   reason=ByHooks(functions=("bad checksum",), tracepoints=("TCP_CSUM",)),
                   steps=ByHooks(functions=["syn", Step("conntrack.invalid", nattrace__reason="bad checksum",
                                                        nattrace__stage="prerouting"),
@@ -95,7 +99,7 @@ def answer_with_bad_checksum(s):
     net, far, translated = forwarded_far(s, crafted.synack(bad_checksum=True))
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8,
-              verdict=invalid_answer(net, translated, "bad checksum"))
+              verdict=invalid_answer(net, translated, "bad checksum", otherwise="synack_unanswered"))
 
 
 ZONES = {"syn-only": "ct zone set 7", "original-only": "ct original zone set 7"}
@@ -132,7 +136,7 @@ def syn_against_the_direction_of_an_entry(s):
     s.rules.added[0].should_match = False
     s.entry(net.server_ns, (net.public, s.port), (net.client, 61001))
     s.connect(net.client_ns, net.public, sport=61001, sees="refused", verdict=Verdict(
-        "conntrack_invalid", nat=False, netns=net.server_ns, checklist={"answer": "rst"},
+        ByHooks("conntrack_invalid", "no_listener"), nat=False, netns=net.server_ns, checklist={"answer": "rst"},
         reason=ByHooks(functions=("invalid, state",), tracepoints=()),
         steps=ByHooks(functions=["syn", "conntrack.invalid", "listener", "reset"], tracepoints=["syn", "reset"]),
         no_steps=("nat.dnat", "nat.reverse")))

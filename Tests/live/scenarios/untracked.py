@@ -72,7 +72,8 @@ def near_miss_notrack_alone(s):
     s.trace("--dport", s.port)
     s.connect(net.client_ns, net.public, sees="connected" if s.variant else "refused", verdict=Verdict(
         "established" if s.variant else "no_listener", nat=False, netns=net.server_ns,
-        checklist={"conntrack": "untracked"}, no_steps=("nat.dnat",)))
+        # TCP lets go of the mark before it answers: without function hooks it shows where a packet ends only.
+        checklist={"conntrack": ByHooks("untracked", None if s.variant else "untracked")}, no_steps=("nat.dnat",)))
 
 
 @scenario()
@@ -85,7 +86,7 @@ def near_miss_listens_where_dialled(s):
     s.listen(net.server_ns, net.public, s.port, name="app-public")
     s.trace("--dport", s.port)
     s.connect(net.client_ns, net.public, sees="connected", answered_by="app-public", verdict=Verdict(
-        "established", nat=False, netns=net.server_ns, checklist={"conntrack": "untracked"}))
+        "established", nat=False, netns=net.server_ns, checklist={"conntrack": ByHooks("untracked", None)}))
 
 
 @scenario(dialects=DIALECTS, variants={"established": True, "refused": False})
@@ -99,5 +100,5 @@ def near_miss_notrack_of_another_port(s):
     s.trace("--dport", s.port)
     s.connect(net.client_ns, net.public, sees="connected" if s.variant else "refused", verdict=Verdict(
         "established" if s.variant else "no_listener", nat=translated, netns=net.server_ns,
-        checklist={"conntrack": "new"},
+        checklist={} if s.variant else {"conntrack": "new"},
         steps=(ways.established if s.variant else ways.refused)(dialled, translated)))
