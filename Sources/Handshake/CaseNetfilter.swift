@@ -202,11 +202,20 @@ extension Case {
         return nil
     }
 
+    /// A SYN that was swallowed after it came in; or one whose answer was kept from conntrack.
+    private var whereTableIsAsked: (at: Sighting, tuple: Tuple)? {
+        if case .lost(let at) = ending, !isIncomplete, at.stage == .ingress, let tuple = step(at)?.packet?.tuple {
+            return (at, tuple)
+        }
+        guard let answer = connection.attempt.untracked[.synack] else { return nil }
+        let syn = connection.steps.last { $0.action == .syn && $0.netns == answer.netns && $0.stage == .ingress }
+        return syn?.packet.map { (answer, $0.tuple) }
+    }
+
     /// The translation of a SYN that came in and was swallowed, where nothing after that showed its entry: the
     /// conntrack table has it. Noted as steps that were concluded.
     func consultTable() {
-        guard case .lost(let at) = ending, !isIncomplete, at.netns != 0, at.stage == .ingress,
-            connection.translated == nil, let tuple = step(at)?.packet?.tuple,
+        guard let (at, tuple) = whereTableIsAsked, at.netns != 0, connection.translated == nil,
             let flow = facts.conntrackEntry(ConntrackQuery(tuple: tuple, zone: 0, netns: at.netns)),
             flow.original == tuple, flow.reply != tuple.reversed
         else { return }

@@ -362,6 +362,10 @@ extension Checklist {
         let conntrack: Conntrack? =
             if attempt.invalid[.syn] != nil {
                 .invalid
+            } else if code == .conntrackInvalid {
+                .invalid
+            } else if code == .untracked {
+                .untracked
             } else if code == .staleConntrack {
                 .stale
             } else if attempt.entry != nil || !c.connection.trail.trackedEntries.isEmpty {

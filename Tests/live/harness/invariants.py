@@ -27,7 +27,7 @@ CODES = {"established", "no_listener", "listener_other_address", "listener_loopb
 WITHOUT_ADVICE = {"dropped", "unexplained"}
 # What a retransmission looks like: the only steps that may start anew after a verdict. One of this machine's own may
 # show first where OUTPUT acts on it, for TCP tells of a retransmission only when the packet has passed.
-AGAIN = {"syn", "synack", "retransmit"}
+AGAIN = {"syn", "synack", "retransmit", "icmp"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 
 

@@ -27,8 +27,9 @@ def balance(s, net, choice):
 
 @scenario(vm=IN_TURN)
 def twenty_by_source_port(s):
-    """Which backend each gets is known beforehand: even source ports get the dead one."""
+    """Which backend each gets is known beforehand: even source ports get the one whose service listens to itself only."""
     net = two_backends(s)
+    s.listen(net.backend_ns[1], net.loopback, name="app-alone")
     ports = range(FIRST, FIRST + 20)
     elements = ", ".join(f"{port} : {net.backends[port % 2 == 0]}" for port in ports)
     balance(s, net, f"tcp sport map {{ {elements} }}")
@@ -36,9 +37,9 @@ def twenty_by_source_port(s):
         dead = port % 2 == 0
         nat = (net.backends[dead], s.app_port)
         s.connect(net.client_ns, net.public, sport=port, **(
-            dict(sees="refused", verdict=Verdict("no_listener", nat=nat, netns=net.backend_ns[1])) if dead else
+            dict(sees="refused", verdict=Verdict("listener_loopback_only", nat=nat, netns=net.backend_ns[1])) if dead else
             dict(sees="connected", answered_by="app-alive", verdict=Verdict("established", nat=nat))))
-    s.expect_totals(established=10, no_listener=10)
+    s.expect_totals(established=10, listener_loopback_only=10)
 
 
 @scenario()

@@ -58,7 +58,10 @@ def notrack_of_the_answer(s):
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(
         "untracked", nat=translated, netns=netns, checklist={"answer": "synack"},
         evidence=(rule_evidence(notrack),), no_steps=("nat.reverse", "established"),
-        steps=("syn", "nat.dnat", Step({"synack", "transmit"}, source=translated, nattrace__stage="egress"))))
+        # Where nothing shows the entry of the SYN, it is looked up in the end.
+        steps=ByHooks(
+            functions=("syn", "nat.dnat", Step({"synack", "transmit"}, source=translated, nattrace__stage="egress")),
+            tracepoints=("syn", Step("synack", source=translated, nattrace__stage="egress")))))
 
 
 @scenario(dialects=DIALECTS, variants={"established": True, "refused": False}, vm=("refused", "nft"))
