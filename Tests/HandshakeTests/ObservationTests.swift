@@ -67,18 +67,28 @@ struct ObservationTests {
         #expect(!(try #require(Observation(raw)).isUntracked))
     }
 
-    @Test("Each conntrack decision", arguments: [ConntrackDecision.asked, .new, .match, .invalid, .untracked])
+    @Test("Each conntrack decision", arguments: [ConntrackDecision.asked, .new, .match, .untracked, .again])
     func decisions(_ decision: ConntrackDecision) throws {
         let o = try #require(Observation(syn(from: client, to: published).conntrack(decision)))
         #expect(o.detail == .conntrack(decision))
     }
 
-    @Test("Conntrack's words for INVALID are not taken for tuples")
-    func invalidHasNoEntry() throws {
-        var raw = syn(from: client, to: published).conntrack(.invalid)
+    @Test("INVALID has conntrack's words, if there are any, and they are not taken for tuples")
+    func invalid() throws {
+        #expect(try #require(Observation(syn(from: client, to: published).conntrack(.invalid))).detail == .invalid(""))
+        var raw = syn(from: client, to: published).invalid("bad checksum")
         raw.ct = 1
-        withUnsafeMutableBytes(of: &raw.text) { $0.copyBytes(from: "invalid packet ignored in state".utf8) }
-        #expect(try #require(Observation(raw)).conntrack == nil)
+        let o = try #require(Observation(raw))
+        #expect(o.detail == .invalid("bad checksum"))
+        #expect(o.conntrack == nil)
+    }
+
+    @Test("Conntrack's words end where their room does")
+    func longWords() throws {
+        let room = Int(NATTRACE_TEXT_LENGTH)
+        let o = try #require(
+            Observation(syn(from: client, to: published).invalid(String(repeating: "x", count: room + 10))))
+        #expect(o.detail == .invalid(String(repeating: "x", count: room)))
     }
 
     @Test("A NAT rule's range is no packet, and its flags are no reason")
@@ -176,7 +186,7 @@ struct ObservationTests {
             return Observation(raw) == nil
         }
         #expect(!isRefused { _ in })
-        for kind: UInt8 in [0, 13, 31, 33, 255] { #expect(isRefused { $0.kind = kind }, "kind \(kind)") }
+        for kind: UInt8 in [0, 15, 31, 33, 255] { #expect(isRefused { $0.kind = kind }, "kind \(kind)") }
         for hook: UInt16 in [0, UInt16(NATTRACE_HOOK_COUNT), 65535] {
             #expect(isRefused { $0.hook = hook }, "hook \(hook)")
         }
@@ -191,7 +201,7 @@ struct ObservationTests {
             return Observation(raw) == nil
         }
         let packet = syn(from: client, to: inner)
-        #expect(isRefused(packet.conntrack(.new), with: 5))
+        #expect(isRefused(packet.conntrack(.new), with: 6))
         #expect(isRefused(packet.rewritten(.source, .postrouting), with: 2))
         #expect(isRefused(natRule(.source, from: inner, flags: 3, binds: translation), with: 2))
         #expect(isRefused(packet.reset(), with: 3))

@@ -70,10 +70,22 @@ struct TimelineTests {
         }
     }
 
+    @Test("A NAT decision is told with the observation after it, which may name the rule")
+    func natRuleWaits() {
+        let story = Story()
+        story.tell(Array(Scene.synReachesTCP.prefix(4)), at: .zero)
+        #expect(story.actions == [.syn, .conntrackNew])
+        story.tell([Scene.synReachesTCP[4]], at: .milliseconds(1))
+        #expect(story.actions == [.syn, .conntrackNew, .natDestination, .natDestination])
+        // It is told at the time of the decision.
+        #expect(story.sink.steps.map(\.step.offset) == [0, 2000, 3000, 1_000_000])
+    }
+
     @Test("A rule that asks for one address and port says what the flow gets")
     func natRuleWithoutChoice() {
         let story = Story()
         story.tell(Array(Scene.synReachesTCP.prefix(4)), at: .zero)
+        story.ends(at: .milliseconds(1))
         let range = NATRange(first: endpoint(inner), last: endpoint(inner), flags: 3)
         #expect(
             story.sink.steps.last?.step.detail
@@ -88,6 +100,7 @@ struct TimelineTests {
             natRule(.destination, from: "10.0.0.2:8080", to: "10.0.0.2:8090", flags: 3, binds: .plain),
             natRule(.destination, from: "10.0.0.2:0", flags: 1, binds: .plain),
             natRule(.source, from: "192.0.2.1:1024", to: "192.0.2.9:1024", flags: 3, binds: .plain))
+        story.ends(at: .milliseconds(1))
         let after = story.sink.steps.dropFirst().map { told -> Tuple? in
             guard case .translation(_, let after, _) = told.step.detail else { return nil }
             return after

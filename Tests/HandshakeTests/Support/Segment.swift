@@ -150,6 +150,13 @@ extension Segment {
         return observation(.conntrack, hook, stage, detail: decision.rawValue)
     }
 
+    /// Conntrack calls it INVALID, in these words.
+    func invalid(_ words: String, _ stage: Stage = .prerouting) -> nattrace_observation {
+        var o = conntrack(.invalid, stage)
+        copy(words, to: &o.text)
+        return o
+    }
+
     /// NAT is about to rewrite it.
     func rewritten(_ manipulation: Manipulation, _ stage: Stage) -> nattrace_observation {
         observation(.natPacket, .nfNatManipPkt, stage, detail: manipulation.rawValue)
@@ -287,6 +294,14 @@ func raw(_ tuple: Tuple) -> nattrace_tuple {
     nattrace_tuple(
         source: tuple.source.address.bytes, destination: tuple.destination.address.bytes,
         source_port: tuple.source.port, destination_port: tuple.destination.port)
+}
+
+/// As far as there is room, NUL-padded.
+func copy<Characters: BitwiseCopyable>(_ text: String, to characters: inout Characters) {
+    withUnsafeMutableBytes(of: &characters) { bytes in
+        bytes.copyBytes(from: text.utf8.prefix(bytes.count))
+        bytes[min(text.utf8.count, bytes.count)...].initializeMemory(as: UInt8.self, repeating: 0)
+    }
 }
 
 /// NUL-padded, as the kernel keeps names.
