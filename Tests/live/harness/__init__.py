@@ -4,7 +4,8 @@ Which file does what:
   scenario.py    what a scenario can say (the vocabulary), and the register of all scenarios
   topology.py    namespaces, links, addresses        children.py   processes inside namespaces
   rules.py       NAT and filter rules, per dialect   sockets.py    listeners        client.py  dials
-  crafted.py     packets made by hand, far hosts     conntrack.py  entries of a namespace's table
+  raw.py         SYNs made by hand                   far_host.py   a host that is not on this machine
+  packets.py     packets as bytes                    conntrack.py  entries of a namespace's table
   program.py     runs nattrace and reads its lines   replay.py     the recording must tell the same
   invariants.py  what holds for every run            expect.py     what one scenario expects
   lines.py       reading JSON lines                  features.py   what this kernel can do

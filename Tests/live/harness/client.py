@@ -1,10 +1,8 @@
 """Clients: dial, and say what a user of that connection would have seen.
 
-`connected` (with the name of who answered), `refused`, `timeout`, `unreachable` or `reset`. All dials of one
-namespace and phase leave from one child process, at once, without waiting for each other.
-
-A raw dial sends one SYN without a socket behind it, and sees `synack`, `refused` or `timeout`. The client's kernel
-knows nothing of that SYN, so it answers a SYN-ACK with RST.
+`connected` (with the name of who answered), `refused`, `timeout`, `unreachable` or `reset`; a raw dial, which sends one
+SYN without a socket behind it (raw.py), sees `synack` instead of `connected`. All other dials of one namespace and
+phase leave from one child process, at once, without waiting for each other.
 """
 
 import errno
@@ -12,27 +10,24 @@ import selectors
 import socket
 import time
 
-from . import children, crafted, raw
+from . import children, raw
 
-SAW = {errno.ECONNREFUSED: "refused", errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable",
-       errno.EACCES: "unreachable", errno.EPERM: "unreachable", errno.ECONNRESET: "reset",
-       errno.ETIMEDOUT: "timeout"}
-# Where a raw dial's ports begin; nobody else has them in a namespace of the tests.
-RAW_SPORT = 61800
+_SAW = {errno.ECONNREFUSED: "refused", errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable",
+        errno.EACCES: "unreachable", errno.EPERM: "unreachable", errno.ECONNRESET: "reset",
+        errno.ETIMEDOUT: "timeout"}
 
 
 class Dial:
     """One connection attempt. After it: `source` and `sport` as the client had them, `saw`, and `by`.
 
-    closes: the client closes after the server did. raw: None, or what kind of SYN to make by hand: `right` or
-    `wrong-checksum`. crafted: a crafted.Syn that leaves instead of the kernel's.
+    raw: None, or what kind of SYN to make by hand: `right` or `wrong-checksum`. closes: the client closes after the
+    server did.
     """
 
-    def __init__(self, netns, address, port, sport=0, source=None, patience=5, hop_limit=None, raw=None, closes=False,
-                 crafted=None):
+    def __init__(self, netns, address, port, sport=0, source=None, patience=5, hop_limit=None, raw=None, closes=False):
         self.netns, self.address, self.port = netns, address, port
         self.wanted_source, self.wanted_sport, self.patience = source, sport, patience
-        self.hop_limit, self.raw, self.closes, self.crafted = hop_limit, raw, closes, crafted
+        self.hop_limit, self.raw, self.closes = hop_limit, raw, closes
         self.source = self.sport = self.saw = self.by = self.seconds = None
 
     @property
@@ -48,14 +43,15 @@ class Clients:
 
     def __init__(self, dials, pace):
         self.dials, self._pace, self._children = dials, pace, []
-        for dial in filter(lambda dial: dial.crafted, dials):
-            child = children.spawn(lambda say: crafted.dial_by_hand(say, dial, pace), netns=dial.netns,
-                                   name="nt-client")
-            self._children.append((child, [dial]))
-        for netns in dict.fromkeys(dial.netns for dial in dials if not dial.crafted):
-            mine = [dial for dial in dials if dial.netns == netns and not dial.crafted]
-            child = children.spawn(lambda say: _dial_all(say, mine, pace), netns=netns, name="nt-client")
-            self._children.append((child, mine))
+        raw_dials, others = [dial for dial in dials if dial.raw], [dial for dial in dials if not dial.raw]
+        for dial in raw_dials:
+            self._spawn(dial.netns, [dial], lambda say: raw.dial(say, dial, source_of(dial), pace, _saw))
+        for netns in dict.fromkeys(dial.netns for dial in others):
+            mine = [dial for dial in others if dial.netns == netns]
+            self._spawn(netns, mine, lambda say: _dial_all(say, mine, pace))
+
+    def _spawn(self, netns, mine, work):
+        self._children.append((children.spawn(work, netns=netns, name="nt-client"), mine))
 
     def wait_dialled(self):
         """Returns once each client has sent its SYN."""
@@ -86,17 +82,27 @@ class Clients:
             child.stop()
 
 
-def source_for(family, address):
-    """The address that a connection to `address` will leave with; asking sends no packet."""
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((address, 9))
+def source_of(dial):
+    """The address that the connection will leave with; asking sends no packet."""
+    if dial.wanted_source:
+        return dial.wanted_source
+    with socket.socket(family_of(dial), socket.SOCK_DGRAM) as probe:
+        probe.connect((dial.address, 9))
         return probe.getsockname()[0]
+
+
+def family_of(dial):
+    return socket.AF_INET6 if ":" in dial.address else socket.AF_INET
+
+
+def _saw(code):
+    return _SAW.get(code, errno.errorcode.get(code, str(code)))
 
 
 def _dial_all(say, dials, pace):
     """Runs in the child. Says `sport` and `source` when the SYN is out, and `saw`, `by`, `seconds` at the end."""
     selector = selectors.DefaultSelector()
-    running, sports = {}, {}
+    running = {}
     begin = time.monotonic()
 
     def end(number, saw, by=None):
@@ -104,20 +110,11 @@ def _dial_all(say, dials, pace):
         say({"dial": number, "saw": saw, "by": by, "seconds": round(time.monotonic() - begin, 3)})
 
     def went_wrong(number, code):
-        end(number, SAW.get(code, errno.errorcode.get(code, str(code))))
+        end(number, _saw(code))
 
     kept = []
     for number, dial in enumerate(dials):
-        family = socket.AF_INET6 if ":" in dial.address else socket.AF_INET
-        source = dial.wanted_source or source_for(family, dial.address)
-        if dial.raw:
-            client = raw.open_socket(family, source, dial.address)
-            sports[number] = sport = dial.wanted_sport or RAW_SPORT + number
-            client.send(raw.syn(family, source, sport, dial.address, dial.port, dial.raw == "right"))
-            say({"dial": number, "source": source, "sport": sport})
-            running[number] = (client, begin + pace.seconds(dial.patience))
-            selector.register(client, selectors.EVENT_READ, number)
-            continue
+        family, source = family_of(dial), source_of(dial)
         client = socket.socket(family, socket.SOCK_STREAM)
         kept.append(client)
         client.setblocking(False)
@@ -141,12 +138,6 @@ def _dial_all(say, dials, pace):
         soonest = min(until for _, until in running.values())
         for key, _ in selector.select(max(0, soonest - time.monotonic())):
             number, client = key.data, key.fileobj
-            if dials[number].raw:
-                heard = raw.answer(client.family, client.recv(2048), sports[number], dials[number].port)
-                if heard:
-                    selector.unregister(client)
-                    end(number, heard)
-                continue
             if number not in connected:
                 code = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:

@@ -12,7 +12,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from . import client, conntrack, crafted, rules, sockets, topology
+from . import client, conntrack, far_host, rules, sockets, topology
 from .docker import Docker
 from .expect import Verdict
 from .program import Program, finish
@@ -131,14 +131,13 @@ class Vocabulary:
     def gateway(self, backends=1, switch=False):
         return topology.gateway(self.spaces, self.family, backends, switch)
 
-    def far_host(self, net, answers=(), address=None, **options):
+    def far_host(self, net, answers=(), **options):
         """A host beyond the gateway that is not on this machine, and how it answers a SYN to the translated port."""
-        address = address or net.far
-        host = crafted.far_host(net.gateway_ns, "far0", address, self.app_port, answers, self.pace, **options)
+        host = far_host.start(net.gateway_ns, "far0", net.far, self.app_port, answers, self.pace, **options)
         self._far_hosts.append(host)
         nodad = " nodad" if self.family == 6 else ""
         self.spaces.ip(net.gateway_ns, "link set far0 up", f"address add {net.far_gateway}{net.net} dev far0{nodad}",
-                       f"neigh add {address} lladdr {crafted.FAR_MAC.hex(':')} dev far0 nud permanent")
+                       f"neigh add {net.far} lladdr {far_host.MAC.hex(':')} dev far0 nud permanent")
         return host
 
     def bridge_asks_netfilter(self, netns, yes):
@@ -228,18 +227,18 @@ class Vocabulary:
         self.arguments += [str(argument) for argument in arguments]
 
     def connect(self, netns, address, port=None, sees=None, verdict=None, answered_by=None, sport=0, source=None,
-                patience=5, seen_as=None, hop_limit=None, raw=None, closes=False, crafted=None):
+                patience=5, seen_as=None, hop_limit=None, raw=None, closes=False):
         """One connection of the current phase. Without netns it leaves from the root namespace (of a virtual machine).
 
         sees: connected, refused, timeout, unreachable or reset; several where either may happen. For a raw SYN
-        (raw: `right` or `wrong-checksum`) also synack.
+        (raw: `right` or `wrong-checksum`) synack instead of connected.
         verdict: a code, a Verdict, several in order, a dict by what the client saw, or None: it must not show up.
         patience: for how many factors of a second the client waits.
         seen_as: source, sport, destination, dport where they are not the client's, because the client is not in
         the namespace that is observed.
-        closes: the client closes once the server has. crafted: a crafted.Syn that is sent instead of the kernel's.
+        closes: the client closes once the server has.
         """
-        dial = client.Dial(netns, address, port or self.port, sport, source, patience, hop_limit, raw, closes, crafted)
+        dial = client.Dial(netns, address, port or self.port, sport, source, patience, hop_limit, raw, closes)
         self.phases[-1].dials.append(dial)
         sees = (sees,) if isinstance(sees, str) else tuple(sees)
         self.expected.append(Expected(dial, sees, answered_by, verdict, seen_as))

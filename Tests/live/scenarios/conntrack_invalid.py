@@ -1,6 +1,6 @@
 """What conntrack calls INVALID is passed on, but NAT leaves it alone. What it only ignores is not INVALID."""
 
-from harness import crafted
+from harness import far_host
 from harness.expect import ByHooks, Step, Verdict
 from harness.scenario import IN_TURN, scenario
 
@@ -48,7 +48,7 @@ def syn_with_bad_checksum(s):
     """
     net = published(s)
     s.rules.added[0].should_match = False
-    s.connect(net.client_ns, net.public, crafted=crafted.Syn(bad_checksum=True), sees="timeout", patience=1,
+    s.connect(net.client_ns, net.public, raw="wrong-checksum", sees="timeout", patience=1,
               verdict=Verdict(
                   ByHooks("conntrack_invalid", "dropped"), nat=False, netns=net.server_ns,
                   checklist={"conntrack": ByHooks("invalid", None), "answer": "none"},
@@ -65,7 +65,7 @@ def near_miss_checksum_not_looked_at(s):
     """conntrack is told not to look: the SYN is translated, and what TCP drops is none of conntrack's doing."""
     net = published(s)
     s.spaces.sysctl(net.server_ns, {"net.netfilter.nf_conntrack_checksum": 0})
-    s.connect(net.client_ns, net.public, crafted=crafted.Syn(bad_checksum=True), sees="timeout", patience=1,
+    s.connect(net.client_ns, net.public, raw="wrong-checksum", sees="timeout", patience=1,
               verdict=Verdict("dropped", nat=(net.inner, s.app_port), netns=net.server_ns, reason=("TCP_CSUM",),
                               fields={"nattrace.reason": "TCP_CSUM"}, steps=("syn", "nat.dnat", "drop"),
                               no_steps=("conntrack.invalid",)))
@@ -74,7 +74,7 @@ def near_miss_checksum_not_looked_at(s):
 @scenario(vm=IN_TURN)
 def answer_after_the_entry_is_gone(s):
     """The SYN-ACK takes its time, and meanwhile somebody deletes the entry."""
-    net, far, translated = forwarded_far(s, crafted.synack(), hold=True)
+    net, far, translated = forwarded_far(s, far_host.synack(), hold=True)
     s.meanwhile("wait for the SYN beyond the gateway", far.wait_syn)
     s.meanwhile("delete the entry", lambda: s.forget(net.gateway_ns, (net.public, s.port)))
     s.meanwhile("answer", far.release)
@@ -84,7 +84,7 @@ def answer_after_the_entry_is_gone(s):
 @scenario()
 def answer_after_the_entry_is_gone_seen_from_gateway(s):
     """The same without the client's namespace: its reset comes in for a connection that it was never told of."""
-    net, far, translated = forwarded_far(s, crafted.synack(), hold=True)
+    net, far, translated = forwarded_far(s, far_host.synack(), hold=True)
     s.trace("--netns", net.gateway_ns)
     s.meanwhile("wait for the SYN beyond the gateway", far.wait_syn)
     s.meanwhile("delete the entry", lambda: s.forget(net.gateway_ns, (net.public, s.port)))
@@ -96,7 +96,7 @@ def answer_after_the_entry_is_gone_seen_from_gateway(s):
 @scenario()
 def answer_with_bad_checksum(s):
     """The far host's SYN-ACK is damaged: it is not translated back, and the client's TCP drops it."""
-    net, far, translated = forwarded_far(s, crafted.synack(bad_checksum=True))
+    net, far, translated = forwarded_far(s, far_host.synack(bad_checksum=True))
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8,
               verdict=invalid_answer(net, translated, "bad checksum", otherwise="synack_unanswered"))

@@ -1,6 +1,6 @@
 """What hosts beyond this machine do and do not do, seen from here: silence, resets, lost answers."""
 
-from harness import crafted
+from harness import far_host
 from harness.expect import Step, Verdict
 from harness.scenario import scenario
 
@@ -18,7 +18,7 @@ def forwarded_far(s, *answers, **options):
 
 @scenario(dialects=DIALECTS, vm=("nft",))
 def far_host_refuses(s):
-    net, translated = forwarded_far(s, crafted.rst())
+    net, translated = forwarded_far(s, far_host.rst())
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "reset_by_backend", nat=translated, netns=net.gateway_ns, reason=(net.far,),
         steps=("syn", "nat.dnat", Step("rst", source=translated),
@@ -28,7 +28,7 @@ def far_host_refuses(s):
 
 @scenario(dialects=DIALECTS)
 def far_host_refuses_a_masqueraded_client(s):
-    net, translated = forwarded_far(s, crafted.rst())
+    net, translated = forwarded_far(s, far_host.rst())
     s.rules.masquerade(net.gateway_ns, translated)
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "reset_by_backend", nat=translated, snat=net.far_gateway, netns=net.gateway_ns, reason=(net.far,)))
@@ -45,7 +45,7 @@ def far_host_silent(s):
 
 @scenario()
 def far_host_answers(s):
-    net, translated = forwarded_far(s, crafted.synack())
+    net, translated = forwarded_far(s, far_host.synack())
     s.connect(net.client_ns, net.public, sees="connected", patience=0.8, verdict=Verdict(
         "established", nat=translated, steps=("syn", "nat.dnat", Step("synack", source=translated), "established")))
 

@@ -1,6 +1,6 @@
 """ICMP errors from elsewhere that end a handshake, and some that do not."""
 
-from harness import crafted
+from harness import far_host
 from harness.expect import Verdict
 from harness.scenario import scenario
 
@@ -27,13 +27,13 @@ def ended(net, translated, source, **options):
 @scenario(variants={error: error for error in ENDS}, vm=("port", "prohibited"))
 def error_from_a_router(s):
     """A router beyond the gateway answers; NAT translates what the error quotes back, so the client understands it."""
-    net, translated = forwarded_far(s, lambda net: [crafted.icmp(s.variant, net.router)])
+    net, translated = forwarded_far(s, lambda net: [far_host.icmp(s.variant, net.router)])
     s.connect(net.client_ns, net.public, sees=ENDS[s.variant], verdict=ended(net, translated, net.router))
 
 
 @scenario(variants={error: error for error in ("host", "port")})
 def error_seen_from_gateway(s):
-    net, translated = forwarded_far(s, lambda net: [crafted.icmp(s.variant, net.router)])
+    net, translated = forwarded_far(s, lambda net: [far_host.icmp(s.variant, net.router)])
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees=ENDS[s.variant], verdict=ended(net, translated, net.router))
 
@@ -41,7 +41,7 @@ def error_seen_from_gateway(s):
 @scenario(dialects=DIALECTS)
 def error_from_the_backend_itself(s):
     """A host with a firewall that says so."""
-    net, translated = forwarded_far(s, lambda net: [crafted.icmp("prohibited", net.far)])
+    net, translated = forwarded_far(s, lambda net: [far_host.icmp("prohibited", net.far)])
     s.connect(net.client_ns, net.public, sees="unreachable", verdict=ended(net, translated, net.far))
 
 
@@ -49,7 +49,7 @@ def error_from_the_backend_itself(s):
 def error_without_nat(s):
     """The gateway only routes."""
     net = s.gateway()
-    s.far_host(net, [crafted.icmp("host", net.router)])
+    s.far_host(net, [far_host.icmp("host", net.router)])
     s.trace("--dport", s.app_port)
     s.connect(net.client_ns, net.far, s.app_port, sees="unreachable", verdict=Verdict(
         "icmp_unreachable", nat=False, netns=net.gateway_ns, reason=(net.router,), steps=("syn", "icmp")))
@@ -58,7 +58,7 @@ def error_without_nat(s):
 @scenario()
 def error_with_source_nat(s):
     """What is quoted has another source, too, than what the client sent."""
-    net, translated = forwarded_far(s, lambda net: [crafted.icmp("host", net.router)])
+    net, translated = forwarded_far(s, lambda net: [far_host.icmp("host", net.router)])
     s.rules.masquerade(net.gateway_ns, translated)
     s.connect(net.client_ns, net.public, sees="unreachable",
               verdict=ended(net, translated, net.router, snat=net.far_gateway))
@@ -68,7 +68,7 @@ def error_with_source_nat(s):
 def near_miss_packet_too_big(s):
     """Fragmentation needed, packet too big: advice about sizes, and no end."""
     net, translated = forwarded_far(
-        s, lambda net: [crafted.icmp("too-big", net.router), *([crafted.synack()] if s.variant else [])])
+        s, lambda net: [far_host.icmp("too-big", net.router), *([far_host.synack()] if s.variant else [])])
     if s.variant:
         s.connect(net.client_ns, net.public, sees="connected", patience=1, verdict=Verdict(
             "established", nat=translated, steps=("syn", "nat.dnat", "synack", "established")))
@@ -81,7 +81,7 @@ def near_miss_packet_too_big(s):
 @scenario()
 def near_miss_error_that_nobody_believes(s):
     """It quotes a sequence number that the client never sent, so the client's TCP takes no notice."""
-    net, translated = forwarded_far(s, lambda net: [crafted.icmp("host", net.router, wrong_seq=True)])
+    net, translated = forwarded_far(s, lambda net: [far_host.icmp("host", net.router, wrong_seq=True)])
     s.trace("--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, sees="timeout", patience=3, verdict=Verdict(
         "syn_unanswered", nat=translated, netns=net.gateway_ns))
@@ -91,7 +91,7 @@ def near_miss_error_that_nobody_believes(s):
 def near_miss_error_for_the_first_of_two(s):
     """Two connections at once, and an error for one of them."""
     net = s.gateway()
-    s.far_host(net, [crafted.icmp("host", net.router)])
+    s.far_host(net, [far_host.icmp("host", net.router)])
     s.rules.dnat(net.gateway_ns, (net.public, s.port), (net.far, s.app_port))
     s.rules.dnat(net.gateway_ns, (net.public, s.other_port), (net.backends[0], s.app_port))
     s.listen(net.backend_ns[0], net.backends[0], name="app-backend")

@@ -1,6 +1,6 @@
 """A SYN that matches an entry of an older connection is translated as that one was, or not at all: no rule is asked."""
 
-from harness import crafted
+from harness import far_host
 from harness.conntrack import evidence
 from harness.expect import ByHooks, Step, Verdict
 from harness.scenario import IN_TURN, scenario
@@ -92,7 +92,7 @@ def near_miss_retransmitted(s):
     """The far host does not hear the first SYN. The second one matches the entry that the first one made."""
     net = s.gateway()
     dialled, translated = (net.public, s.port), (net.far, s.app_port)
-    s.far_host(net, [crafted.synack()], unheard=1)
+    s.far_host(net, [far_host.synack()], unheard=1)
     s.rules.dnat(net.gateway_ns, dialled, translated)
     s.trace("--dport", s.port)
     s.connect(net.client_ns, net.public, sees="connected", patience=3, verdict=Verdict(
