@@ -122,10 +122,11 @@ class Rules:
 
     def reject(self, netns, match, kind, hook="input"):
         """kind: a key of _REJECT."""
+        names, ipv6 = _REJECT[kind], self.family == 6
         if self.dialect.startswith("nft"):
-            how = _REJECT[kind][2 if self.dialect == "nft-inet" else self.family == 6]
+            how = names[2 if self.dialect == "nft-inet" else ipv6]
             return self._nft(netns, "filter", hook, self._matching(match), f"reject with {how}")
-        return self._iptables(netns, "filter", hook, match, f"-j REJECT --reject-with {_REJECT[kind][3 + (self.family == 6)]}")
+        return self._iptables(netns, "filter", hook, match, f"-j REJECT --reject-with {names[3 + ipv6]}")
 
     def accept(self, netns, match, hook="input"):
         if self.dialect.startswith("nft"):

@@ -1,7 +1,7 @@
 """Rules that answer: with an RST as if nothing listened, or with an ICMP error."""
 
 from harness.expect import ByHooks, Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.scenario import scenario
 from scenarios.gateway import forwarded
 from scenarios.local import output_dnat
 from scenarios.published_port import published

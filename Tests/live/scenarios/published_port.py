@@ -1,7 +1,7 @@
 """A public address and port, DNATed in PREROUTING to one inner address of the same host."""
 
 from harness import ways
-from harness.expect import Step, Verdict
+from harness.expect import Verdict
 from harness.scenario import IN_TURN, scenario
 
 NFT_AND_IPTABLES = ("nft", "iptables")
