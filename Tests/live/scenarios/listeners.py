@@ -2,7 +2,7 @@
 other family only."""
 
 from harness.expect import Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.scenario import scenario
 from scenarios.gateway import forwarded
 from scenarios.published_port import published
 
@@ -42,36 +42,6 @@ def near_miss_tied_listener_on_another_address(s):
     app = s.listen(net.server_ns, net.other, device="eth0")
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "listener_other_address", nat=translated, listener=app))
-
-
-def behind_vrf(s):
-    """A pair whose server has the client's device in a VRF; what is dialled is the server's own address there."""
-    net = s.pair()
-    s.sysctl(net.server_ns, {"net.ipv6.conf.all.keep_addr_on_down": 1})
-    s.spaces.ip(net.server_ns, "link add blue type vrf table 10", "link add red type vrf table 20",
-                "link set blue up", "link set red up", "link set eth0 master blue")
-    s.trace("--dport", s.app_port)
-    return net
-
-
-@scenario(needs=("vrf",), variants={"tied": "red", "untied": None}, vm=("tied",))
-def listener_in_another_vrf(s):
-    """Tied to the wrong VRF, or to none, which is the default one as long as tcp_l3mdev_accept is 0."""
-    net = behind_vrf(s)
-    app = s.listen(net.server_ns, net.any, device=s.variant)
-    s.connect(net.client_ns, net.server, s.app_port, sees="refused", verdict=Verdict(
-        "listener_other_device", nat=False, listener=app, netns=net.server_ns, reason=("app-inner", "blue"),
-        evidence=({"kind": "listener", "interface.name": "red"} if s.variant else
-                  {"kind": "sysctl", "name": "net.ipv4.tcp_l3mdev_accept", "value": "0"},)))
-
-
-@scenario(needs=("vrf",), variants={"tied": True, "accepted": False})
-def near_miss_listener_of_the_vrf(s):
-    net = behind_vrf(s)
-    if not s.variant:
-        s.sysctl(net.server_ns, {"net.ipv4.tcp_l3mdev_accept": 1})
-    s.listen(net.server_ns, net.any, device="blue" if s.variant else None)
-    s.connect(net.client_ns, net.server, s.app_port, sees="connected", verdict=Verdict("established", nat=False))
 
 
 @scenario(variants={"any": "any", "loopback": "loopback"}, vm=("any",))
