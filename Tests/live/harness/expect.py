@@ -123,6 +123,10 @@ def listener_evidence(listener):
             "process.pid": listener.pid, "process.name": listener.name}
 
 
+def sysctl_evidence(name, value):
+    return {"kind": "sysctl", "name": name, "value": str(value)}
+
+
 def _as_step(step):
     return Step(step) if isinstance(step, str) else step
 

@@ -59,8 +59,8 @@ class Runner:
         ports. None: with nobody."""
         asked = list(zip(self.s.arguments[::2], self.s.arguments[1::2]))
         others = tuple(sorted({pair for pair in asked if pair[0] != "--dport"}))
-        if (len(self.s.arguments) % 2 or not self.waits_for_tracing or len(others) == len(set(asked)) or self.s.once_tracing_do
-                or self.s.zero_events or self.s.loss_allowed or self.s.alone
+        if (len(self.s.arguments) % 2 or not self.waits_for_tracing or len(others) == len(set(asked))
+                or self.s.once_tracing_do or self.s.zero_events or self.s.loss_allowed or self.s.alone
                 or any(name != "--unanswered-after" for name, _ in others)):
             return None
         return others

@@ -155,10 +155,6 @@ class Vocabulary:
         with open(path, "w") as file:
             file.write(str(value))
 
-    def second_client(self, net):
-        """A gateway's second client, on eth1, with the first one's address; the mark, 1 or 2, says who is routed to."""
-        return topology.second_client(net)
-
     def machine(self):
         return topology.machine(self.spaces, self.family)
 

@@ -18,13 +18,13 @@ from . import children
 ADDRESSES = {
     4: dict(client="10.77.0.2", server="10.77.0.1", public="203.0.113.10", inner="10.77.1.1", other="10.77.1.2",
             elsewhere="198.51.100.7", far_gateway="10.77.4.1", far="10.77.4.2", router="10.77.4.3",
-            beside_client="10.77.3.1", beside_backend="10.77.3.2", lan="10.77.2.1",
+            beside_client="10.77.3.1", beside_server="10.77.3.2", lan="10.77.2.1",
             backend="10.77.2.{}", absent="10.77.2.99",
             loopback="127.0.0.1", any="0.0.0.0", net="/24", host="/32", outer_net="10.77.0.0/24",
             other_net="192.0.2.0/24", lan_net="10.77.2.0/24", mapped_net="198.51.100.0/24", mapped="198.51.100.{}"),
     6: dict(client="fd77::2", server="fd77::1", public="2001:db8:77::10", inner="fd77:1::1", other="fd77:1::2",
             elsewhere="2001:db8:99::7", far_gateway="fd77:4::1", far="fd77:4::2", router="fd77:4::3",
-            beside_client="fd77:3::1", beside_backend="fd77:3::2", lan="fd77:2::1",
+            beside_client="fd77:3::1", beside_server="fd77:3::2", lan="fd77:2::1",
             backend="fd77:2::{}", absent="fd77:2::99",
             loopback="::1", any="::", net="/64", host="/128", outer_net="fd77::/64",
             other_net="2001:db8:55::/64", lan_net="fd77:2::/64", mapped_net="2001:db8:99::/64",
@@ -110,19 +110,27 @@ class Net:
         self._links, self._inside = [], {}
         return self
 
-    def link_beside(self, both_ways=True):
-        """A second link from the first backend to the client, past the gateway, for what it sends to the client.
-
-        both_ways: the client knows it too.
-        """
-        backend = self.backend_ns[0]
-        self._veth(self.client_ns, "beside", backend, "beside")
+    def link_beside(self, netns):
+        """A second link between the client and that namespace, past what else is between them: `beside` on both sides,
+        with `beside_client` and `beside_server`. No route leads there."""
+        self._veth(self.client_ns, "beside", netns, "beside")
         self._address(self.client_ns, "beside", self.beside_client)
-        self._address(backend, "beside", self.beside_backend)
-        self._ip(backend, f"route add {self.client}{self.host} via {self.beside_client}")
-        if both_ways:
-            self._ip(self.client_ns, f"route add {self.backends[0]}{self.host} via {self.beside_backend}")
-        return self._make()
+        self._address(netns, "beside", self.beside_server)
+        self._make()
+
+    def second_client(self):
+        """Adds a client on a gateway's eth1, with the same addresses on both sides as the first one has on eth0. The
+        mark, 1 or 2, says who is routed to. Returns its namespace."""
+        name, gate = self._spaces.add("client2"), self.gateway_ns
+        self._veth(name, "eth0", gate, "eth1")
+        self._address(name, "eth0", self.client)
+        self._default_route(name, f"via {self.server}")
+        self._address(gate, "eth1", self.server)
+        self._make()
+        for mark in (1, 2):
+            self._spaces.ip(gate, f"rule add fwmark {mark} lookup {mark}",
+                            f"route add {self.outer_net} dev eth{mark - 1} table {mark}", family=self.family)
+        return name
 
     def _veth(self, netns, name, peer_netns, peer):
         self._links.append(f"link add {name} netns {netns} type veth peer name {peer} netns {peer_netns}")
@@ -190,22 +198,6 @@ def gateway(spaces, family, backends=1, switch=False):
         net.backend_ns.append(name)
         net.backends.append(address)
     return net._make()
-
-
-def second_client(net):
-    """On eth1 of a gateway, with the same addresses on both sides as the first client has on eth0."""
-    spaces, gate = net._spaces, net.gateway_ns
-    name = spaces.add("client2")
-    other = Net(spaces, net.family)
-    other._veth(name, "eth0", gate, "eth1")
-    other._address(name, "eth0", net.client)
-    other._default_route(name, f"via {net.server}")
-    other._address(gate, "eth1", net.server)
-    other._make()
-    for mark in (1, 2):
-        spaces.ip(gate, f"rule add fwmark {mark} lookup {mark}",
-                  f"route add {net.outer_net} dev eth{mark - 1} table {mark}", family=net.family)
-    return name
 
 
 def machine(spaces, family):

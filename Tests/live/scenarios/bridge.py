@@ -4,16 +4,15 @@ from harness.expect import Verdict
 from harness.scenario import IN_TURN, scenario
 
 
-def bridged(s, call):
+def bridged(s, ask):
     """One port of the gateway's bridge dials another."""
     net = s.gateway(backends=2)
-    s.spaces.sysctl(net.gateway_ns, {"net.bridge.bridge-nf-call-iptables": call,
-                                     "net.bridge.bridge-nf-call-ip6tables": call})
+    s.bridge_asks_netfilter(net.gateway_ns, ask)
     s.trace("--dport", s.port)
     return net, net.backend_ns[1], net.backends[0]
 
 
-@scenario(needs=("br-netfilter",), variants={"without": 0, "with": 1}, vm=("with",))
+@scenario(needs=("br-netfilter",), variants={"without": False, "with": True}, vm=("with",))
 def bridged_and_dropped_in_forward(s):
     """The FORWARD chain, of which one thinks that it is for routed packets only."""
     net, client, backend = bridged(s, s.variant)
@@ -21,7 +20,7 @@ def bridged_and_dropped_in_forward(s):
     rule = s.rules.drop(net.gateway_ns, (backend, s.port), hook="forward")
     if s.variant:
         s.connect(client, backend, sees="timeout", patience=1, verdict=Verdict(
-            "filter_dropped", nat=False, netns=net.gateway_ns, steps=("syn", "drop")))
+            "filter_dropped", nat=False, netns=net.gateway_ns, rule=rule, steps=("syn", "drop")))
     else:
         rule.should_match = False
         s.connect(client, backend, sees="connected", answered_by="app-far", verdict=Verdict(
@@ -31,7 +30,7 @@ def bridged_and_dropped_in_forward(s):
 @scenario(needs=("br-netfilter",), variants={"established": True, "refused": False}, vm=("refused",))
 def bridged_and_translated(s):
     """DNAT between two ports of one bridge."""
-    net, client, backend = bridged(s, 1)
+    net, client, backend = bridged(s, True)
     s.rules.dnat(net.gateway_ns, (backend, s.port), (backend, s.app_port))
     if s.variant:
         s.listen(net.backend_ns[0], backend, name="app-far")
@@ -47,13 +46,7 @@ def dropped_by_the_bridge(s):
     """A rule of the bridge's own family, which needs no br_netfilter."""
     net = s.gateway(backends=2)
     backend = net.backends[0]
-    s.rules.nft(net.gateway_ns, f"""
-        table bridge filter {{
-            chain forward {{
-                type filter hook forward priority filter; policy accept;
-                IP daddr {backend} tcp dport {s.port} counter drop
-            }}
-        }}""")
+    rule = s.rules.drop_on_bridge(net.gateway_ns, (backend, s.port), hook="forward")
     s.trace("--dport", s.port)
     s.connect(net.backend_ns[1], backend, sees="timeout", patience=1, verdict=Verdict(
-        "filter_dropped", nat=False, netns=net.gateway_ns, steps=("syn", "drop")))
+        "filter_dropped", nat=False, netns=net.gateway_ns, rule=rule, steps=("syn", "drop")))

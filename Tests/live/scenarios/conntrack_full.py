@@ -5,39 +5,37 @@ so these run in a virtual machine, and fill the server's namespace.
 """
 
 from harness import ways
-from harness.expect import Verdict
+from harness.expect import Verdict, sysctl_evidence
 from harness.scenario import IN_TURN, scenario
+from scenarios.published_port import published
 
 LIMIT = 200
 
 
-def published(s, entries):
-    """So many entries, that all have to stay, and then a limit for how many there may be."""
-    net = s.pair()
-    dialled, translated = (net.public, s.port), (net.inner, s.app_port)
-    rule = s.rules.dnat(net.server_ns, dialled, translated)
+def crowded(s, entries):
+    """Published, with so many entries, that all have to stay, and then a limit for how many there may be."""
+    net, dialled, translated = published(s)
     s.listen(net.server_ns, net.inner)
     s.fill_table(net.server_ns, entries)
     s.machine_sysctl("net.netfilter.nf_conntrack_max", LIMIT)
-    s.trace("--dport", s.port)
-    return net, dialled, translated, rule
+    return net, dialled, translated, s.rules.added[0]
 
 
 @scenario(needs=("machine-sysctls",), vm=IN_TURN)
 def table_full(s):
-    net, dialled, _, rule = published(s, LIMIT)
+    net, dialled, _, rule = crowded(s, LIMIT)
     rule.should_match = False
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(
         "conntrack_full", nat=False, netns=net.server_ns, reason=(str(LIMIT),),
         fields={"nattrace.function": "nf_hook_slow", "nattrace.reason": "NETFILTER_DROP"},
-        evidence=({"kind": "sysctl", "name": "net.netfilter.nf_conntrack_max", "value": str(LIMIT)},
-                  {"kind": "sysctl", "name": "net.netfilter.nf_conntrack_count", "value": str(LIMIT)}),
+        evidence=(sysctl_evidence("net.netfilter.nf_conntrack_max", LIMIT),
+                  sysctl_evidence("net.netfilter.nf_conntrack_count", LIMIT)),
         steps=("syn", "drop"), no_steps=("nat.dnat", "conntrack.new", "reset")))
 
 
 @scenario(needs=("machine-sysctls",), vm=IN_TURN)
 def near_miss_table_nearly_full(s):
-    net, dialled, translated, _ = published(s, LIMIT - 10)
+    net, dialled, translated, _ = crowded(s, LIMIT - 10)
     s.connect(net.client_ns, net.public, sees="connected", answered_by="app-inner", verdict=Verdict(
         "established", nat=translated, steps=ways.established(dialled, translated)))
 
@@ -45,7 +43,7 @@ def near_miss_table_nearly_full(s):
 @scenario(needs=("machine-sysctls",))
 def near_miss_table_full_and_a_rule_drops(s):
     """Full it is, but a rule before conntrack drops the SYN."""
-    net, dialled, _, rule = published(s, LIMIT)
+    net, dialled, _, rule = crowded(s, LIMIT)
     rule.should_match = False
     fence = s.rules.drop(net.server_ns, dialled, hook="prerouting", table="raw")
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(

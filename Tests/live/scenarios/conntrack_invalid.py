@@ -3,24 +3,8 @@
 from harness import far_host
 from harness.expect import ByHooks, Step, Verdict
 from harness.scenario import IN_TURN, scenario
-
-
-def published(s):
-    net = s.pair()
-    s.rules.dnat(net.server_ns, (net.public, s.port), (net.inner, s.app_port))
-    s.listen(net.server_ns, net.inner)
-    s.trace("--dport", s.port)
-    return net
-
-
-def forwarded_far(s, *answers, **options):
-    """A gateway that translates to a host which is not on this machine."""
-    net = s.gateway()
-    far = s.far_host(net, answers, **options)
-    translated = (net.far, s.app_port)
-    s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
-    s.trace("--dport", s.port)
-    return net, far, translated
+from scenarios.far_side import forwarded_far
+from scenarios.published_port import published
 
 
 def invalid_answer(net, translated, words=None, otherwise="reset_by_client"):
@@ -46,7 +30,8 @@ def syn_with_bad_checksum(s):
 
     Without function hooks the drop and its reason are all there is.
     """
-    net = published(s)
+    net, _, _ = published(s)
+    s.listen(net.server_ns, net.inner)
     s.rules.added[0].should_match = False
     s.connect(net.client_ns, net.public, raw="wrong-checksum", sees="timeout", patience=1,
               verdict=Verdict(
@@ -63,10 +48,11 @@ def syn_with_bad_checksum(s):
 @scenario()
 def near_miss_checksum_not_looked_at(s):
     """conntrack is told not to look: the SYN is translated, and what TCP drops is none of conntrack's doing."""
-    net = published(s)
-    s.spaces.sysctl(net.server_ns, {"net.netfilter.nf_conntrack_checksum": 0})
+    net, _, translated = published(s)
+    s.listen(net.server_ns, net.inner)
+    s.sysctl(net.server_ns, {"net.netfilter.nf_conntrack_checksum": 0})
     s.connect(net.client_ns, net.public, raw="wrong-checksum", sees="timeout", patience=1,
-              verdict=Verdict("dropped", nat=(net.inner, s.app_port), netns=net.server_ns, reason=("TCP_CSUM",),
+              verdict=Verdict("dropped", nat=translated, netns=net.server_ns, reason=("TCP_CSUM",),
                               fields={"nattrace.reason": "TCP_CSUM"}, steps=("syn", "nat.dnat", "drop"),
                               no_steps=("conntrack.invalid",)))
 
@@ -74,21 +60,21 @@ def near_miss_checksum_not_looked_at(s):
 @scenario(vm=IN_TURN)
 def answer_after_the_entry_is_gone(s):
     """The SYN-ACK takes its time, and meanwhile somebody deletes the entry."""
-    net, far, translated = forwarded_far(s, far_host.synack(), hold=True)
-    s.meanwhile("wait for the SYN beyond the gateway", far.wait_syn)
+    net, host, translated = forwarded_far(s, lambda net: [far_host.synack()], hold=True)
+    s.meanwhile("wait for the SYN beyond the gateway", host.wait_syn)
     s.meanwhile("delete the entry", lambda: s.forget(net.gateway_ns, (net.public, s.port)))
-    s.meanwhile("answer", far.release)
+    s.meanwhile("answer", host.release)
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8, verdict=invalid_answer(net, translated))
 
 
 @scenario()
 def answer_after_the_entry_is_gone_seen_from_gateway(s):
     """The same without the client's namespace: its reset comes in for a connection that it was never told of."""
-    net, far, translated = forwarded_far(s, far_host.synack(), hold=True)
+    net, host, translated = forwarded_far(s, lambda net: [far_host.synack()], hold=True)
     s.trace("--netns", net.gateway_ns)
-    s.meanwhile("wait for the SYN beyond the gateway", far.wait_syn)
+    s.meanwhile("wait for the SYN beyond the gateway", host.wait_syn)
     s.meanwhile("delete the entry", lambda: s.forget(net.gateway_ns, (net.public, s.port)))
-    s.meanwhile("answer", far.release)
+    s.meanwhile("answer", host.release)
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8,
               verdict=invalid_answer(net, translated).but(first=Step("syn", nattrace__stage="ingress")))
 
@@ -96,7 +82,7 @@ def answer_after_the_entry_is_gone_seen_from_gateway(s):
 @scenario()
 def answer_with_bad_checksum(s):
     """The far host's SYN-ACK is damaged: it is not translated back, and the client's TCP drops it."""
-    net, far, translated = forwarded_far(s, far_host.synack(bad_checksum=True))
+    net, host, translated = forwarded_far(s, lambda net: [far_host.synack(bad_checksum=True)])
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees="timeout", patience=0.8,
               verdict=invalid_answer(net, translated, "bad checksum", otherwise="synack_unanswered"))
@@ -132,9 +118,10 @@ def zone(s):
 @scenario()
 def syn_against_the_direction_of_an_entry(s):
     """The table has a connection from that public port to the client's port: the SYN looks like a wrong answer."""
-    net = published(s)
+    net, dialled, _ = published(s)
+    s.listen(net.server_ns, net.inner)
     s.rules.added[0].should_match = False
-    s.entry(net.server_ns, (net.public, s.port), (net.client, 61001))
+    s.entry(net.server_ns, dialled, (net.client, 61001))
     s.connect(net.client_ns, net.public, sport=61001, sees="refused", verdict=Verdict(
         ByHooks("conntrack_invalid", "no_listener"), nat=False, netns=net.server_ns, checklist={"answer": "rst"},
         reason=ByHooks(functions=("invalid, state",), tracepoints=()),

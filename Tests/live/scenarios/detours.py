@@ -8,15 +8,16 @@ DIALECTS = ("nft", "iptables")
 
 # Hairpin: the client is a neighbour of the backend, and dials the public address.
 
-def hairpin(s, switch=False):
-    """Returns (net, client's namespace, dialled, translated)."""
+def hairpin(s, switch=False, served=True):
+    """Returns (net, client's namespace, translated)."""
     net = s.gateway(backends=2, switch=switch)
-    dialled, translated = (net.public, s.port), (net.backends[0], s.app_port)
+    translated = (net.backends[0], s.app_port)
     s.bridge_asks_netfilter(net.switch_ns, False)
-    s.rules.dnat(net.gateway_ns, dialled, translated)
-    s.listen(net.backend_ns[0], net.backends[0], name="app-backend")
+    s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
+    if served:
+        s.listen(net.backend_ns[0], net.backends[0], name="app-backend")
     s.trace("--dport", s.port)
-    return net, net.backend_ns[1], dialled, translated
+    return net, net.backend_ns[1], translated
 
 
 def went_around(net, translated):
@@ -33,14 +34,14 @@ def hairpin_by_a_bridge(s):
     The gateway also sends an ICMP redirect that quotes the SYN, since the SYN leaves by where it came in. That ends
     nothing.
     """
-    net, client_ns, _, translated = hairpin(s)
+    net, client_ns, translated = hairpin(s)
     s.connect(client_ns, net.public, sees="timeout", patience=0.8, verdict=went_around(net, translated))
 
 
 @scenario()
 def hairpin_by_a_bridge_seen_from_gateway(s):
     """The gateway alone sees the answer, and the client's reset, at the ports of its bridge."""
-    net, client_ns, _, translated = hairpin(s)
+    net, client_ns, translated = hairpin(s)
     s.trace("--netns", net.gateway_ns)
     s.connect(client_ns, net.public, sees="timeout", patience=0.8,
               verdict=went_around(net, translated).but(netns=net.gateway_ns))
@@ -49,7 +50,7 @@ def hairpin_by_a_bridge_seen_from_gateway(s):
 @scenario(vm=IN_TURN)
 def hairpin_by_a_switch(s):
     """The gateway sees neither the answer nor the reset, the machine does."""
-    net, client_ns, _, translated = hairpin(s, switch=True)
+    net, client_ns, translated = hairpin(s, switch=True)
     s.connect(client_ns, net.public, sees="timeout", patience=0.8, verdict=went_around(net, translated))
 
 
@@ -57,7 +58,7 @@ def hairpin_by_a_switch(s):
 def hairpin_by_a_switch_seen_from_gateway(s):
     """All that the gateway knows is that nothing came back. Client and backend are in one network: that is worth a
     piece of advice, but no proof."""
-    net, client_ns, _, translated = hairpin(s, switch=True)
+    net, client_ns, translated = hairpin(s, switch=True)
     s.trace("--netns", net.gateway_ns, "--unanswered-after", "2s")
     s.connect(client_ns, net.public, sees="timeout", patience=3, verdict=Verdict(
         "syn_unanswered", nat=translated, snat=False, netns=net.gateway_ns, steps=("syn", "nat.dnat"),
@@ -67,16 +68,34 @@ def hairpin_by_a_switch_seen_from_gateway(s):
 @scenario(dialects=DIALECTS, variants={"bridge": False, "switch": True}, vm=("bridge", "iptables"))
 def near_miss_hairpin_with_masquerade(s):
     """The repair: the backend sees the gateway as its client."""
-    net, client_ns, _, translated = hairpin(s, switch=s.variant)
+    net, client_ns, translated = hairpin(s, switch=s.variant)
     s.rules.masquerade(net.gateway_ns, translated)
     s.connect(client_ns, net.public, sees="connected", answered_by="app-backend", verdict=Verdict(
         "established", nat=translated, snat=net.lan, steps=("syn", "nat.dnat", "nat.snat", "established")))
 
 
+@scenario()
+def near_miss_hairpin_with_masquerade_refused(s):
+    net, client_ns, translated = hairpin(s, served=False)
+    s.rules.masquerade(net.gateway_ns, translated)
+    s.connect(client_ns, net.public, sees="refused", verdict=Verdict(
+        "no_listener", nat=translated, snat=net.lan, netns=net.backend_ns[0], steps=("syn", "reset", "rst")))
+
+
+@scenario()
+def near_miss_hairpin_to_itself(s):
+    """Dialled by the very backend that is behind the public address."""
+    net, _, translated = hairpin(s)
+    s.rules.masquerade(net.gateway_ns, translated)
+    s.spaces.ip(net.gateway_ns, "link set port10 type bridge_slave hairpin on")
+    s.connect(net.backend_ns[0], net.public, sees="connected", answered_by="app-backend", verdict=Verdict(
+        "established", nat=translated, snat=net.lan, steps=("syn", "synack", "ack")))
+
+
 @scenario(needs=("br-netfilter",))
 def near_miss_hairpin_by_a_bridge_that_asks_netfilter(s):
     """With br_netfilter the bridge shows the answer to conntrack, and it is translated back on its way through."""
-    net, client_ns, _, translated = hairpin(s)
+    net, client_ns, translated = hairpin(s)
     s.bridge_asks_netfilter(net.gateway_ns, True)
     s.connect(client_ns, net.public, sees="connected", answered_by="app-backend",
               verdict=Verdict("established", nat=translated, snat=False))
@@ -86,25 +105,25 @@ def near_miss_hairpin_by_a_bridge_that_asks_netfilter(s):
 def near_miss_hairpin_backend_refuses(s):
     """Nothing listens: the backend's own reset goes around the NAT too, and the client ignores it. That it would not
     have helped to listen is the second problem."""
-    net = s.gateway(backends=2)
-    translated = (net.backends[0], s.app_port)
-    s.bridge_asks_netfilter(net.gateway_ns, False)
-    s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
-    s.trace("--dport", s.port)
-    s.connect(net.backend_ns[1], net.public, sees="timeout", patience=0.8, verdict=Verdict(
+    net, client_ns, translated = hairpin(s, served=False)
+    s.connect(client_ns, net.public, sees="timeout", patience=0.8, verdict=Verdict(
         "no_listener", nat=translated, netns=net.backend_ns[0]))
 
 
 # Asymmetric: the backend has a second link, and its route to the client goes there.
 
 def besides(s, both_ways=True, dnat=True):
+    """both_ways: the client, too, has a route to the backend by the second link."""
     net = s.gateway()
-    net.link_beside(both_ways)
     translated = (net.backends[0], s.app_port)
+    net.link_beside(net.backend_ns[0])
+    s.spaces.ip(net.backend_ns[0], f"route add {net.client}{net.host} via {net.beside_client}")
+    if both_ways:
+        s.spaces.ip(net.client_ns, f"route add {net.backends[0]}{net.host} via {net.beside_server}")
     s.listen(net.backend_ns[0], net.backends[0], name="app-backend")
     if dnat:
         s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
-    s.trace("--dport", s.port)
+    s.trace("--dport", s.port if dnat else s.app_port)
     return net, translated
 
 
@@ -153,11 +172,9 @@ def both_by_another_link_seen_from_gateway(s):
 @scenario(variants={"no-nat": False, "nat-of-another-port": True}, vm=("nat-of-another-port",))
 def near_miss_asymmetric_without_nat(s):
     """The ways differ, and nothing is translated: it works, also where conntrack sees only one direction."""
-    net, translated = besides(s, dnat=False)
+    net, translated = besides(s, both_ways=False, dnat=False)
     if s.variant:
         s.rules.dnat(net.gateway_ns, (net.public, s.other_port), translated).should_match = False
-    s.arguments[:] = ["--dport", str(s.app_port)]
-    s.spaces.ip(net.client_ns, f"route del {net.backends[0]}{net.host}")
     s.connect(net.client_ns, *translated, sees="connected", answered_by="app-backend", verdict=Verdict(
         "established", nat=False, snat=False, no_steps=("nat.dnat", "nat.reverse", "reset")))
 

@@ -7,18 +7,19 @@ from harness.scenario import scenario
 DIALECTS = ("nft", "iptables")
 
 
-def forwarded_far(s, *answers, **options):
+def forwarded_far(s, answers=lambda net: (), **options):
+    """A gateway that translates to a host which is not on this machine. Returns (net, host, translated)."""
     net = s.gateway()
-    s.far_host(net, answers, **options)
+    host = s.far_host(net, answers(net), **options)
     translated = (net.far, s.app_port)
     s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
     s.trace("--dport", s.port)
-    return net, translated
+    return net, host, translated
 
 
 @scenario(dialects=DIALECTS, vm=("nft",))
 def far_host_refuses(s):
-    net, translated = forwarded_far(s, far_host.rst())
+    net, _, translated = forwarded_far(s, lambda net: [far_host.rst()])
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "reset_by_backend", nat=translated, netns=net.gateway_ns, reason=(net.far,),
         steps=("syn", "nat.dnat", Step("rst", source=translated),
@@ -28,7 +29,7 @@ def far_host_refuses(s):
 
 @scenario(dialects=DIALECTS)
 def far_host_refuses_a_masqueraded_client(s):
-    net, translated = forwarded_far(s, far_host.rst())
+    net, _, translated = forwarded_far(s, lambda net: [far_host.rst()])
     s.rules.masquerade(net.gateway_ns, translated)
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "reset_by_backend", nat=translated, snat=net.far_gateway, netns=net.gateway_ns, reason=(net.far,)))
@@ -36,7 +37,7 @@ def far_host_refuses_a_masqueraded_client(s):
 
 @scenario(dialects=DIALECTS)
 def far_host_silent(s):
-    net, translated = forwarded_far(s, unheard=1000)
+    net, _, translated = forwarded_far(s)
     s.rules.masquerade(net.gateway_ns, translated)
     s.trace("--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, sees="timeout", patience=3, verdict=Verdict(
@@ -45,20 +46,14 @@ def far_host_silent(s):
 
 @scenario()
 def far_host_answers(s):
-    net, translated = forwarded_far(s, far_host.synack())
+    net, _, translated = forwarded_far(s, lambda net: [far_host.synack()])
     s.connect(net.client_ns, net.public, sees="connected", patience=0.8, verdict=Verdict(
         "established", nat=translated, steps=("syn", "nat.dnat", Step("synack", source=translated), "established")))
 
 
-def client_is_deaf(s, net):
-    """What comes to the client's namespace is dropped there, before its TCP."""
-    s.rules.nft(net.client_ns, f"""
-        table IP deaf {{
-            chain prerouting {{
-                type filter hook prerouting priority -300; policy accept;
-                tcp sport {{ {s.port}, {s.app_port} }} drop
-            }}
-        }}""")
+def make_deaf(s, netns, port):
+    """What comes to that namespace from the port is dropped there, before its TCP."""
+    s.rules.drop(netns, (None, port), hook="prerouting", table="raw", answers=True)
 
 
 @scenario(variants={"nat": True, "no-nat": False}, vm=("nat",))
@@ -69,7 +64,7 @@ def answer_lost_beyond_the_server(s):
     if s.variant:
         s.rules.dnat(net.server_ns, dialled, translated)
     s.listen(net.server_ns, *translated)
-    client_is_deaf(s, net)
+    make_deaf(s, net.client_ns, s.port)
     s.trace("--dport", s.port, "--netns", net.server_ns, "--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, sees="timeout", patience=4, verdict=Verdict(
         "synack_unanswered", nat=translated if s.variant else False, netns=net.server_ns, reason=(net.client,),
@@ -86,7 +81,7 @@ def answer_lost_beyond_the_gateway(s):
     if s.variant:
         s.rules.masquerade(net.gateway_ns, translated)
     s.listen(net.backend_ns[0], net.backends[0])
-    client_is_deaf(s, net)
+    make_deaf(s, net.client_ns, s.port)
     s.trace("--dport", s.port, "--netns", net.gateway_ns, "--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, sees="timeout", patience=4, verdict=Verdict(
         "synack_unanswered", nat=translated, snat=net.lan if s.variant else False, netns=net.gateway_ns,
@@ -103,13 +98,7 @@ def answer_lost_beyond_a_source_nat(s):
     net = s.gateway()
     s.rules.snat(net.gateway_ns, (net.client, s.app_port), net.public)
     s.listen(net.client_ns, net.client)
-    s.rules.nft(net.backend_ns[0], f"""
-        table IP deaf {{
-            chain prerouting {{
-                type filter hook prerouting priority -300; policy accept;
-                tcp sport {s.app_port} drop
-            }}
-        }}""")
+    make_deaf(s, net.backend_ns[0], s.app_port)
     s.trace("--dport", s.app_port, "--netns", net.gateway_ns, "--unanswered-after", "2s")
     s.connect(net.backend_ns[0], net.client, s.app_port, sees="timeout", patience=4, verdict=Verdict(
         "synack_unanswered", nat=False, snat=net.public, netns=net.gateway_ns, reason=(net.backends[0],)))

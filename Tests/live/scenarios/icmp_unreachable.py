@@ -3,20 +3,12 @@
 from harness import far_host
 from harness.expect import Verdict
 from harness.scenario import scenario
+from scenarios.far_side import forwarded_far
 
 DIALECTS = ("nft", "iptables")
 # Which error, and what the client's TCP makes of it.
 ENDS = {"no-route": "unreachable", "host": "unreachable", "port": "refused", "prohibited": "unreachable",
         "time-exceeded": "unreachable"}
-
-
-def forwarded_far(s, make, **options):
-    net = s.gateway()
-    far = s.far_host(net, make(net), **options)
-    translated = (net.far, s.app_port)
-    s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
-    s.trace("--dport", s.port)
-    return net, translated
 
 
 def ended(net, translated, source, **options):
@@ -27,13 +19,13 @@ def ended(net, translated, source, **options):
 @scenario(variants={error: error for error in ENDS}, vm=("port", "prohibited"))
 def error_from_a_router(s):
     """A router beyond the gateway answers; NAT translates what the error quotes back, so the client understands it."""
-    net, translated = forwarded_far(s, lambda net: [far_host.icmp(s.variant, net.router)])
+    net, _, translated = forwarded_far(s, lambda net: [far_host.icmp(s.variant, net.router)])
     s.connect(net.client_ns, net.public, sees=ENDS[s.variant], verdict=ended(net, translated, net.router))
 
 
 @scenario(variants={error: error for error in ("host", "port")})
 def error_seen_from_gateway(s):
-    net, translated = forwarded_far(s, lambda net: [far_host.icmp(s.variant, net.router)])
+    net, _, translated = forwarded_far(s, lambda net: [far_host.icmp(s.variant, net.router)])
     s.trace("--netns", net.gateway_ns)
     s.connect(net.client_ns, net.public, sees=ENDS[s.variant], verdict=ended(net, translated, net.router))
 
@@ -41,7 +33,7 @@ def error_seen_from_gateway(s):
 @scenario(dialects=DIALECTS)
 def error_from_the_backend_itself(s):
     """A host with a firewall that says so."""
-    net, translated = forwarded_far(s, lambda net: [far_host.icmp("prohibited", net.far)])
+    net, _, translated = forwarded_far(s, lambda net: [far_host.icmp("prohibited", net.far)])
     s.connect(net.client_ns, net.public, sees="unreachable", verdict=ended(net, translated, net.far))
 
 
@@ -58,7 +50,7 @@ def error_without_nat(s):
 @scenario()
 def error_with_source_nat(s):
     """What is quoted has another source, too, than what the client sent."""
-    net, translated = forwarded_far(s, lambda net: [far_host.icmp("host", net.router)])
+    net, _, translated = forwarded_far(s, lambda net: [far_host.icmp("host", net.router)])
     s.rules.masquerade(net.gateway_ns, translated)
     s.connect(net.client_ns, net.public, sees="unreachable",
               verdict=ended(net, translated, net.router, snat=net.far_gateway))
@@ -67,7 +59,7 @@ def error_with_source_nat(s):
 @scenario(variants={"answered": True, "silent": False}, vm=("answered",))
 def near_miss_packet_too_big(s):
     """Fragmentation needed, packet too big: advice about sizes, and no end."""
-    net, translated = forwarded_far(
+    net, _, translated = forwarded_far(
         s, lambda net: [far_host.icmp("too-big", net.router), *([far_host.synack()] if s.variant else [])])
     if s.variant:
         s.connect(net.client_ns, net.public, sees="connected", patience=1, verdict=Verdict(
@@ -81,7 +73,7 @@ def near_miss_packet_too_big(s):
 @scenario()
 def near_miss_error_that_nobody_believes(s):
     """It quotes a sequence number that the client never sent, so the client's TCP takes no notice."""
-    net, translated = forwarded_far(s, lambda net: [far_host.icmp("host", net.router, wrong_seq=True)])
+    net, _, translated = forwarded_far(s, lambda net: [far_host.icmp("host", net.router, wrong_seq=True)])
     s.trace("--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, sees="timeout", patience=3, verdict=Verdict(
         "syn_unanswered", nat=translated, netns=net.gateway_ns))
@@ -109,7 +101,7 @@ def behind_a_router(s):
     net = s.gateway()
     router = net.backend_ns[0]
     translated = (net.elsewhere, s.app_port)
-    s.spaces.sysctl(router, {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
+    s.sysctl(router, {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
     s.spaces.ip(net.gateway_ns, f"route add {net.elsewhere}{net.host} via {net.backends[0]}")
     s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
     s.trace("--dport", s.port)
@@ -117,17 +109,10 @@ def behind_a_router(s):
 
 
 def refuse(s, net, router):
-    """Lets the router refuse what goes to the address beyond it."""
+    """Lets the router refuse what goes to the address beyond it; returns the rule that does, or None."""
     if s.variant == "rule":
-        s.rules.nft(router, f"""
-            table inet fence {{
-                chain forward {{
-                    type filter hook forward priority 0; policy accept;
-                    IP daddr {net.elsewhere} reject with icmpx admin-prohibited
-                }}
-            }}""")
-    else:
-        s.spaces.ip(router, f"route add {s.variant} {net.elsewhere}{net.host}")
+        return s.rules.reject(router, (net.elsewhere, s.app_port), "admin-prohibited", hook="forward")
+    s.spaces.ip(router, f"route add {s.variant} {net.elsewhere}{net.host}")
 
 
 REFUSALS = {"unreachable": "unreachable", "prohibit": "prohibit", "rule": "rule"}
@@ -145,18 +130,17 @@ def router_of_this_machine_seen_from_gateway(s):
 def near_miss_router_of_this_machine_seen_whole(s):
     """The router's own reason is known, and is the better answer."""
     net, router, translated = behind_a_router(s)
-    refuse(s, net, router)
-    code = "filter_rejected" if s.variant == "rule" else "no_route"
+    rule = refuse(s, net, router)
     s.connect(net.client_ns, net.public, sees="unreachable", verdict=Verdict(
-        code, nat=translated, netns=router, checklist={"answer": "icmp"},
-        evidence=() if s.variant == "rule" else ({"kind": "route"},)))
+        "filter_rejected" if rule else "no_route", nat=translated, netns=router, rule=rule,
+        checklist={"answer": "icmp"}, evidence=() if rule else ({"kind": "route"},)))
 
 
 @scenario()
 def time_to_live_exceeded_seen_from_gateway(s):
     """The client's packets do not get farther than the router."""
     net, router, translated = behind_a_router(s)
-    s.spaces.sysctl(net.client_ns, {"net.ipv4.ip_default_ttl": 2, "net.ipv6.conf.eth0.hop_limit": 2})
     s.spaces.ip(router, f"route add {net.elsewhere}{net.host} via {net.lan}")
     s.trace("--netns", net.gateway_ns)
-    s.connect(net.client_ns, net.public, sees="unreachable", verdict=ended(net, translated, net.backends[0]))
+    s.connect(net.client_ns, net.public, hop_limit=2, sees="unreachable",
+              verdict=ended(net, translated, net.backends[0]))

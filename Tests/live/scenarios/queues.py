@@ -3,7 +3,7 @@
 import signal
 
 from harness import sockets
-from harness.expect import ByHooks, Verdict
+from harness.expect import ByHooks, Verdict, sysctl_evidence
 from harness.scenario import IN_TURN, scenario
 from scenarios.published_port import published
 
@@ -34,7 +34,8 @@ def accept_queue_is_full(s):
     s.connect(net.client_ns, net.public, sees="timeout", patience=PATIENCE, verdict=Verdict(
         "accept_queue_full", nat=translated, listener=app, netns=net.server_ns, reason=("app-inner",),
         evidence=(queue_evidence(app, s.variant + 1),), checklist={"answer": "none"},
-        steps=ByHooks(functions=("syn", "nat.dnat"), tracepoints=("syn",)), no_steps=("reset", "synack", "established")))
+        steps=ByHooks(functions=("syn", "nat.dnat"), tracepoints=("syn",)),
+        no_steps=("reset", "synack", "established")))
 
 
 @scenario()
@@ -87,7 +88,7 @@ def syn_queue_is_full(s):
     net, app, translated = half_open(s, backlog, number, settings)
     s.connect(net.client_ns, net.public, source=net.client, sees="timeout", patience=PATIENCE, verdict=Verdict(
         ByHooks("accept_queue_full", "unexplained"), nat=translated, netns=net.server_ns,
-        evidence=ByHooks((queue_evidence(app, 0), {"kind": "sysctl", "name": name, "value": value}), ())))
+        evidence=ByHooks((queue_evidence(app, 0), sysctl_evidence(name, value)), ())))
 
 
 @scenario()
@@ -121,7 +122,7 @@ def accept_queue_full_at_the_last_ack(s):
         Verdict("accept_queue_full", nat=translated, revised=True, listener=app, netns=net.server_ns, steps=(
             "syn", "synack", "ack", "reset"), checklist={"answer": "rst"}, evidence=(
                 queue_evidence(app, 2),
-                {"kind": "sysctl", "name": "net.ipv4.tcp_abort_on_overflow", "value": "1"}))])
+                sysctl_evidence("net.ipv4.tcp_abort_on_overflow", 1)))])
 
 
 @scenario()

@@ -1,14 +1,10 @@
 """Settings, routes and neighbours between the rewrite and the translated destination."""
 
-from harness.expect import Verdict
+from harness.expect import Verdict, sysctl_evidence
 from harness.scenario import IN_TURN, scenario
 from scenarios.gateway import forwarded
 from scenarios.local import output_dnat
 from scenarios.published_port import published
-
-
-def sysctl(name, value):
-    return {"kind": "sysctl", "name": name, "value": str(value)}
 
 
 ROUTE = {"kind": "route"}
@@ -28,7 +24,8 @@ def gateway_does_not_forward(s):
     s.sysctl(net.gateway_ns, {FORWARDING[s.family]: 0})
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
         "forwarding_disabled", nat=translated, netns=net.gateway_ns, reason=(net.backends[0],),
-        evidence=(sysctl(FORWARDING[s.family], 0),), steps=REWRITTEN_AND_DROPPED, no_steps=("reset", "transmit")))
+        evidence=(sysctl_evidence(FORWARDING[s.family], 0),), steps=REWRITTEN_AND_DROPPED,
+        no_steps=("reset", "transmit")))
 
 
 @scenario()
@@ -38,7 +35,7 @@ def gateway_does_not_forward_at_all(s):
     s.sysctl(net.gateway_ns, {FORWARDING[s.family]: 0})
     s.trace("--dport", s.app_port)
     s.connect(net.client_ns, net.backends[0], s.app_port, sees="timeout", patience=2, verdict=Verdict(
-        "forwarding_disabled", nat=False, netns=net.gateway_ns, evidence=(sysctl(FORWARDING[s.family], 0),)))
+        "forwarding_disabled", nat=False, netns=net.gateway_ns, evidence=(sysctl_evidence(FORWARDING[s.family], 0),)))
 
 
 @scenario(families=(4,))
@@ -48,7 +45,7 @@ def device_does_not_forward(s):
     s.sysctl(net.gateway_ns, {"net.ipv4.conf.eth0.forwarding": 0})
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
         "forwarding_disabled", nat=translated, netns=net.gateway_ns,
-        evidence=(sysctl("net.ipv4.conf.eth0.forwarding", 0),), steps=REWRITTEN_AND_DROPPED))
+        evidence=(sysctl_evidence("net.ipv4.conf.eth0.forwarding", 0),), steps=REWRITTEN_AND_DROPPED))
 
 
 @scenario()
@@ -99,7 +96,7 @@ def translated_to_loopback(s):
     net, translated = to_loopback(s, 0)
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
         "route_localnet_disabled", nat=translated, netns=net.server_ns, reason=(net.loopback, "route_localnet"),
-        evidence=(sysctl("net.ipv4.conf.eth0.route_localnet", 0),), steps=REWRITTEN_AND_DROPPED))
+        evidence=(sysctl_evidence("net.ipv4.conf.eth0.route_localnet", 0),), steps=REWRITTEN_AND_DROPPED))
 
 
 @scenario(families=(4,), dialects=("nft", "iptables"))
@@ -137,15 +134,14 @@ def near_miss_loopback_of_ipv6(s):
 
 def two_ways(s, rp_filter, route_back=True):
     """A second link between client and server. The client dials by eth0 from an address that the server reaches by
-    eth1, or not at all."""
+    the other link, or not at all."""
     net, _, translated = published(s)
     s.listen(net.server_ns, net.inner)
-    s.spaces.ip(net.server_ns, f"link add eth1 type veth peer name eth1 netns {net.client_ns}")
-    s.spaces.ip(net.client_ns, "link set eth1 up", "address add 10.78.0.2/24 dev eth1",
-                f"address add {net.elsewhere}/32 dev lo")
-    s.spaces.ip(net.server_ns, "link set eth1 up", "address add 10.78.0.1/24 dev eth1",
-                *([f"route add {net.elsewhere}/32 via 10.78.0.2"] if route_back else []))
-    none = {f"net.ipv4.conf.{device}.rp_filter": 0 for device in ("all", "default", "eth0", "eth1")}
+    net.link_beside(net.server_ns)
+    s.spaces.ip(net.client_ns, f"address add {net.elsewhere}{net.host} dev lo")
+    if route_back:
+        s.spaces.ip(net.server_ns, f"route add {net.elsewhere}{net.host} via {net.beside_client}")
+    none = {f"net.ipv4.conf.{device}.rp_filter": 0 for device in ("all", "default", "eth0", "beside")}
     # The check holds for ARP too: the client must not ask as the address in question.
     s.sysctl(net.client_ns, {**none, "net.ipv4.conf.eth0.arp_announce": 2})
     s.sysctl(net.server_ns, {**none, **{f"net.ipv4.conf.{device}.rp_filter": value
@@ -162,12 +158,13 @@ def reverse_path_drops(s):
     (device, value), = setting.items()
     s.connect(net.client_ns, net.public, source=net.elsewhere, sees="timeout", patience=2, verdict=Verdict(
         "rp_filter", nat=translated, netns=net.server_ns, reason=(net.elsewhere, "eth0"),
-        fields={"nattrace.reason": "IP_RPFILTER"}, evidence=(sysctl(f"net.ipv4.conf.{device}.rp_filter", value),),
+        fields={"nattrace.reason": "IP_RPFILTER"},
+        evidence=(sysctl_evidence(f"net.ipv4.conf.{device}.rp_filter", value),),
         steps=REWRITTEN_AND_DROPPED))
 
 
 @scenario(families=(4,), variants={"loose": {"all": 2}, "loose-beats-strict": {"all": 1, "eth0": 2},
-                                   "other-device": {"eth1": 1}, "off": {}})
+                                   "other-device": {"beside": 1}, "off": {}})
 def near_miss_reverse_path(s):
     """The answer goes another way, which is nobody's business here. Of the two settings the larger one holds."""
     net, translated = two_ways(s, s.variant)

@@ -4,6 +4,7 @@ from harness import far_host
 from harness.conntrack import evidence
 from harness.expect import ByHooks, Step, Verdict
 from harness.scenario import IN_TURN, scenario
+from scenarios.far_side import forwarded_far
 
 DIALECTS = ("nft", "iptables")
 SPORT = 61001
@@ -51,15 +52,13 @@ def entry_of_a_client_that_gave_up(s):
 
     Nobody answered on that entry, so without function hooks it looks like one that this SYN has made.
     """
-    net = s.gateway()
-    dialled, old = (net.public, s.port), (net.far, s.app_port)
-    s.far_host(net, unheard=1000)
-    rule = s.rules.dnat(net.gateway_ns, dialled, old)
+    net, _, old = forwarded_far(s)
+    dialled = (net.public, s.port)
     s.listen(net.backend_ns[0], net.backends[0], name="app-new")
-    s.trace("--dport", s.port, "--unanswered-after", "2s")
+    s.trace("--unanswered-after", "2s")
 
     def repair():
-        rule.remove()
+        s.rules.added[0].remove()
         s.rules.dnat(net.gateway_ns, dialled, (net.backends[0], s.app_port)).should_match = False
 
     s.meanwhile("let the rule name the new backend", repair)
@@ -90,11 +89,7 @@ def near_miss_time_wait(s):
 @scenario(vm=IN_TURN)
 def near_miss_retransmitted(s):
     """The far host does not hear the first SYN. The second one matches the entry that the first one made."""
-    net = s.gateway()
-    dialled, translated = (net.public, s.port), (net.far, s.app_port)
-    s.far_host(net, [far_host.synack()], unheard=1)
-    s.rules.dnat(net.gateway_ns, dialled, translated)
-    s.trace("--dport", s.port)
+    net, _, translated = forwarded_far(s, lambda net: [far_host.synack()], unheard=1)
     s.connect(net.client_ns, net.public, sees="connected", patience=3, verdict=Verdict(
         "established", nat=translated,
         steps=("syn", "nat.dnat", Step("synack", source=translated), "established")))
@@ -103,11 +98,8 @@ def near_miss_retransmitted(s):
 @scenario()
 def near_miss_never_answered(s):
     """A SYN sent three times, all of them in one entry, which is none the older for it."""
-    net = s.gateway()
-    translated = (net.far, s.app_port)
-    s.far_host(net, unheard=1000)
-    s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
-    s.trace("--dport", s.port, "--unanswered-after", "2s")
+    net, _, translated = forwarded_far(s)
+    s.trace("--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, sees="timeout", patience=4, verdict=Verdict(
         "syn_unanswered", nat=translated, netns=net.gateway_ns, checklist={"conntrack": "new"},
         steps=("syn", "nat.dnat", "retransmit")))

@@ -1,5 +1,5 @@
 """Further kinds of translation, each with a success and a failure: NETMAP, DNAT and REDIRECT of a host's own
-connections, masquerade back into the network that a connection came from.
+connections.
 """
 
 from harness import ways
@@ -85,28 +85,3 @@ def output_redirect_other_address(s):
     s.connect(net.host_ns, net.elsewhere, sees="refused", verdict=Verdict(
         "listener_other_address", nat=translated, listener=proxy, netns=net.host_ns,
         reason=(net.loopback, net.inner, "app-proxy"), steps=ways.refused_from_here(dialled, translated)))
-
-
-@scenario(variants=OUTCOMES)
-def hairpin_with_masquerade(s):
-    """A backend dials the public address of another in its own network: the answer comes back, because of SNAT."""
-    net = s.gateway(backends=2)
-    backend = net.backends[0]
-    s.rules.dnat(net.gateway_ns, (net.public, s.port), (backend, s.app_port))
-    s.rules.masquerade(net.gateway_ns, (backend, s.app_port))
-    s.trace("--dport", s.port)
-    s.connect(net.backend_ns[1], net.public, **served_or_not(
-        s, net.backend_ns[0], backend, nat=(backend, s.app_port), snat=net.lan))
-
-
-@scenario(variants={"established": True})
-def hairpin_to_itself(s):
-    """The same, dialled by the very backend that is behind the public address."""
-    net = s.gateway()
-    backend = net.backends[0]
-    s.rules.dnat(net.gateway_ns, (net.public, s.port), (backend, s.app_port))
-    s.rules.masquerade(net.gateway_ns, (backend, s.app_port))
-    s.spaces.ip(net.gateway_ns, "link set port10 type bridge_slave hairpin on")
-    s.trace("--dport", s.port)
-    s.connect(net.backend_ns[0], net.public, **served_or_not(
-        s, net.backend_ns[0], backend, nat=(backend, s.app_port), snat=net.lan))

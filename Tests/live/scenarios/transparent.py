@@ -53,9 +53,9 @@ def tproxy_drops_without_proxy(s):
 
 def with_synproxy(s, netns, match, hook):
     s.rules.synproxy(netns, match, hook)
-    s.spaces.sysctl(netns, {"net.ipv4.tcp_syncookies": 1, "net.ipv4.tcp_timestamps": 1})
+    s.sysctl(netns, {"net.ipv4.tcp_syncookies": 1, "net.ipv4.tcp_timestamps": 1})
     # Exists once conntrack is in use there. Otherwise the client's ACK would be taken for a connection under way.
-    s.spaces.sysctl(netns, {"net.netfilter.nf_conntrack_tcp_loose": 0})
+    s.sysctl(netns, {"net.netfilter.nf_conntrack_tcp_loose": 0})
 
 
 @scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("refused",))
