@@ -1,7 +1,7 @@
 """The live test framework: makes namespaces, rules and sockets, lets clients dial, runs nattrace on it, checks.
 
 Which file does what:
-  scenario.py    what a scenario can say (the vocabulary), and the register of all scenarios
+  scenario.py    the register of all scenarios       vocabulary.py what a scenario can say
   topology.py    namespaces, links, addresses        children.py   processes inside namespaces
   rules.py       NAT and filter rules, per dialect   sockets.py    listeners        client.py  dials
   raw.py         SYNs made by hand                   far_host.py   a host that is not on this machine

@@ -14,7 +14,7 @@ import traceback
 from . import expect, topology
 from .client import Clients
 from .lines import compact, connections, get
-from .scenario import Vocabulary
+from .vocabulary import Vocabulary
 
 
 class Runner:

@@ -1,1 +1,1 @@
-"""The scenarios, by subject. Each file registers its own; harness/scenario.py is the vocabulary."""
+"""The scenarios, by subject. Each file registers its own; harness/vocabulary.py is the vocabulary."""

@@ -64,7 +64,7 @@ def half_open(s, backlog, number, settings):
     """Published, with a listener whose queue of SYNs is full of clients that no answer reaches."""
     net, _, translated = published(s)
     s.sysctl(net.server_ns, {"net.ipv4.tcp_syncookies": 0, "net.ipv4.tcp_synack_retries": 20, **settings})
-    s.spaces.ip(net.client_ns, f"address add {GHOST[s.family]}{net.host} dev eth0" + " nodad" * (s.family == 6),
+    s.spaces.ip(net.client_ns, f"address add {GHOST[s.family]}{net.host} dev eth0",
                 f"neigh add {net.server} lladdr {s.mac(net.server_ns, 'eth0')} dev eth0")  # it would ask as the ghost
     s.spaces.ip(net.server_ns, f"neigh add {GHOST[s.family]} lladdr 02:00:00:00:00:01 dev eth0")
     app = s.listen(net.server_ns, net.inner, backlog=backlog)

@@ -178,7 +178,7 @@ def near_miss_rule_checks_the_reverse_path(s):
     net = s.pair()
     source, port = net.elsewhere, s.app_port
     s.listen(net.server_ns, net.any)
-    s.spaces.ip(net.client_ns, f"address add {source}{net.host} dev lo" + " nodad" * (s.family == 6))
+    s.spaces.ip(net.client_ns, f"address add {source}{net.host} dev lo")
     rule = s.rules.drop_by_reverse_path(net.server_ns, (None, port))
     s.trace("--dport", port)
     s.connect(net.client_ns, net.server, port, source=source, sees="timeout", patience=2, verdict=Verdict(
@@ -234,7 +234,7 @@ def no_route_back(s):
     nothing."""
     net, _, translated = published(s)
     s.listen(net.server_ns, net.inner)
-    s.spaces.ip(net.client_ns, f"address add {net.elsewhere}{net.host} dev lo" + " nodad" * (s.family == 6))
+    s.spaces.ip(net.client_ns, f"address add {net.elsewhere}{net.host} dev lo")
     s.sysctl(net.server_ns, {"net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.eth0.rp_filter": 0})
     s.trace("--unanswered-after", "2s")
     s.connect(net.client_ns, net.public, source=net.elsewhere, sees="timeout", patience=4, verdict=Verdict(

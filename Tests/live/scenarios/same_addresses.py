@@ -1,6 +1,7 @@
 """Two networks with the same addresses behind one machine, kept apart by conntrack zones."""
 
 from harness.expect import Step, Verdict
+from harness.rules import endpoint
 from harness.scenario import IN_TURN, scenario
 
 SPORT = 61001
@@ -29,8 +30,8 @@ def two_zones(s):
             }}
             chain translate {{
                 type nat hook prerouting priority dstnat; policy accept;
-                ct mark 1 tcp dport {s.port} dnat to {s.end(net.backends[0])}
-                ct mark 2 tcp dport {s.port} dnat to {s.end(net.backends[1])}
+                ct mark 1 tcp dport {s.port} dnat to {endpoint(s.family, net.backends[0], s.app_port)}
+                ct mark 2 tcp dport {s.port} dnat to {endpoint(s.family, net.backends[1], s.app_port)}
             }}
         }}""")
     s.trace("--dport", s.port)
