@@ -233,10 +233,10 @@ static __noinline int observe(struct nattrace_observation *o, __u32 first, __u32
 
 /*
  * As observe(), for an observation that shows a packet: its flags say which
- * numbers lead on. One call, and a function of its own: the verifier walks
- * through observe() once for each call that it meets.
+ * numbers lead on. One call of observe(), through which the verifier walks once for
+ * each that it meets; and no frame of its own, of which the kernel counts at least 32 bytes.
  */
-static __noinline int observe_packet(struct nattrace_observation *o)
+static __always_inline int observe_packet(struct nattrace_observation *o)
 {
 	__u8 flags = o->tcp_flags;
 	__u32 before = o->seq - 1; /* the ISN behind an ACK or RST of the client */

@@ -258,8 +258,11 @@ static __always_inline __u8 stage_by_state(const struct sk_buff *skb, __u8 famil
 	struct dst_entry *dst = skb_dst(skb);
 	int came_in_by = BPF_CORE_READ(skb, skb_iif);
 
+	/* IPv6 names the device before OUTPUT already (ip6_xmit). */
+	if (!came_in_by && dev)
+		return family == 4 ? NATTRACE_STAGE_POSTROUTING : NATTRACE_STAGE_UNKNOWN;
 	if (!came_in_by)
-		return dev ? NATTRACE_STAGE_POSTROUTING : NATTRACE_STAGE_OUTPUT;
+		return NATTRACE_STAGE_OUTPUT;
 	if (!dst) {
 		int noted_by_ip;
 

@@ -121,8 +121,8 @@ extension Case {
         guard let route = facts.route(routeQuery(to: address, in: drop.sighting.netns)) else {
             return saysSo ? missing : nil
         }
-        missing.route = route
-        return route.isRefusing ? missing : nil
+        if route.isRefusing { missing.route = route }
+        return saysSo || route.isRefusing ? missing : nil
     }
 
     /// A SYN that a listener would take is let go without a drop where there is no route for the answer
