@@ -8,12 +8,14 @@ struct RuleText: Sendable {
 }
 
 enum NftText {
-    /// Each rule stands on a line of its own within its chain, and ends with its handle.
+    /// Each rule stands on a line of its own within its chain, and ends with its handle. One that has a
+    /// chain without a name in it, `jump { ... }`, goes over several.
     static func read(_ bytes: [UInt8]) -> [RuleName: RuleText] {
         var texts: [RuleName: RuleText] = [:]
         var family: RuleFamily?
         var table = ""
         var chain: String?
+        var begun: String?
         for line in bytes.split(separator: 0x0a) {
             guard texts.count < Bounds.rules else { break }
             let line = Substring(decoding: line, as: UTF8.self)
@@ -21,18 +23,28 @@ enum NftText {
             let rest = line.dropFirst(depth)
             switch depth {
             case 0:
-                chain = nil
+                (chain, begun) = (nil, nil)
                 let words = rest.split(separator: " ", maxSplits: 3)
                 guard words.count >= 3, words[0] == "table" else { continue }
                 family = RuleFamily(name: String(words[1]))
                 table = String(words[2])
             case 1:
                 let words = rest.split(separator: " ", maxSplits: 2)
+                begun = nil
                 chain = words.count >= 2 && words[0] == "chain" ? String(words[1]) : nil
             case 2:
-                guard let family, let chain, let (text, handle) = rule(rest) else { continue }
+                guard let family, let chain else { continue }
+                if rest.hasSuffix(" {") {
+                    begun = String(rest)
+                    continue
+                }
+                let whole = begun.map { "\($0) \(rest)"[...] } ?? rest
+                begun = nil
+                guard let (text, handle) = rule(whole) else { continue }
                 texts[RuleName(family: family, table: table, handle: handle)] = RuleText(chain: chain, text: text)
-            default: break
+            default:
+                guard let before = begun, before.utf8.count < 4096 else { continue }
+                begun = rest.hasSuffix("{") || rest == "}" ? "\(before) \(rest)" : "\(before) \(rest);"
             }
         }
         return texts

@@ -197,6 +197,22 @@ struct OrderTests {
         #expect(found([#"{"masquerade": null}"#], nil) == [])
     }
 
+    @Test("A chain without a name: nft's JSON has it as text only, so that it may do anything")
+    func anonymousChain() {
+        let json =
+            #"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}, "#
+        let jump = #""jump {\n\t\t\tip saddr 192.0.2.1 drop\n\t\t}""#
+        #expect(Ruleset.handmade([json + jump, drop]).found(.drop, .input) == ["1", "2!"])
+        #expect(Ruleset.handmade([json + jump]).found(.drop, .input, "192.0.2.1:1", "192.0.2.2:81") == [])
+        let text =
+            "table ip t { # handle 1\n\tchain c { # handle 1\n\t\ttcp dport 80 jump {\n"
+            + "\t\t\tip saddr 192.0.2.1 drop\n\t\t} # handle 4\n\t\tdrop # handle 5\n\t}\n}\n"
+        let ruleset = Ruleset(RulesetTexts(nftText: Array(text.utf8), isComplete: true))
+        #expect(
+            ruleset.rule(family: .ip, table: "t", handle: 4)?.text == "tcp dport 80 jump { ip saddr 192.0.2.1 drop; }")
+        #expect(ruleset.rule(family: .ip, table: "t", handle: 5) == Rule(id: "5", ruleset: "ip t c", text: "drop"))
+    }
+
     @Test("The kinds of NAT rules that nft prints")
     func zoo() throws {
         let ruleset = try Fixture.nft("zoo")
