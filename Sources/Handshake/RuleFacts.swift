@@ -39,6 +39,15 @@ public struct RuleSearch: Hashable, Sendable, Codable {
         case translateSource(to: Endpoint?)
     }
 
+    /// What rules call conntrack's state of a packet (`ct state`, `--ctstate`): just one of these.
+    public enum TrackingState: String, Codable, Hashable, Sendable {
+        case new, established, related
+        /// It has no entry: conntrack could not place it.
+        case invalid
+        /// It has no entry: a rule kept it from conntrack.
+        case untracked
+    }
+
     public var effect: Effect
     /// Where it happened: rules are asked that are reached from netfilter's hook of this stage;
     /// nil: from any.
@@ -50,10 +59,13 @@ public struct RuleSearch: Hashable, Sendable, Codable {
     public var inputInterface: String?
     public var outputInterface: String?
     public var netns: UInt32
+    /// Conntrack's state of the packet where it happened; nil: not known. Chains before conntrack are asked
+    /// without it.
+    public var tracking: TrackingState?
 
     public init(
         effect: Effect, stage: Stage?, tuple: Tuple, flags: TCPFlags, inputInterface: String?,
-        outputInterface: String?, netns: UInt32
+        outputInterface: String?, netns: UInt32, tracking: TrackingState? = nil
     ) {
         self.effect = effect
         self.stage = stage
@@ -62,6 +74,7 @@ public struct RuleSearch: Hashable, Sendable, Codable {
         self.inputInterface = inputInterface
         self.outputInterface = outputInterface
         self.netns = netns
+        self.tracking = tracking
     }
 }
 

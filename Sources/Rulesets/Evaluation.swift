@@ -15,7 +15,7 @@ struct Budget {
 
 struct Evaluation {
     let model: Model
-    let packet: Packet
+    var packet: Packet
     var budget = Budget()
 
     init(model: Model, packet: Packet, budget: Budget) {
@@ -54,7 +54,7 @@ struct Evaluation {
         case .equal: return matches(value, pattern, table: table)
         case .notEqual: return !matches(value, pattern, table: table)
         case .anyBit:
-            guard case .literal(let literal) = pattern, value.isFlags else {
+            guard case .literal(let literal) = pattern, value.isBits else {
                 return matches(value, pattern, table: table)
             }
             return value.hasAny(literal)

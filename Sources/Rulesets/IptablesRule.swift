@@ -11,6 +11,8 @@ struct IptablesRule {
     private var words: ArraySlice<SavedRule.Word>
     private var target: String?
     private var isGoto = false
+    /// Whose options may stand here.
+    private var modules: Set<Substring> = []
     private var options: IptablesTarget.Options = []
     /// A word stands where none is known to: what follows may be anything.
     private var isBroken = false
@@ -107,6 +109,8 @@ struct IptablesRule {
             add(
                 .compare(.equal, .field(.destinationAddress(family)), .literal(IptablesValues.addresses(argument()))),
                 isNegated)
+        case "--ctstate" where modules.contains("conntrack"), "--state" where modules.contains("state"):
+            add(IptablesValues.trackingStates(argument()), isNegated)
         default:
             // Of another extension. What follows up to the next option is its own.
             statements.append(.condition(.unknown))
@@ -128,9 +132,16 @@ struct IptablesRule {
     }
 
     private mutating func readModule(_ name: Substring) {
+        modules.insert(name)
         switch name {
         // These match by their options alone.
         case "tcp", "multiport", "iprange", "comment": break
+        // They need an option. Any but the states stays unknown: for a packet without an entry, the kernel
+        // does not even look at it.
+        case "conntrack", "state":
+            if words.first.map({ $0.text == "!" || $0.text.hasPrefix("--") }) != true {
+                statements.append(.condition(.unknown))
+            }
         // No TCP packet has these headers.
         case "udp", "icmp", "icmp6", "ipv6-icmp": break
         default: statements.append(.condition(.unknown))

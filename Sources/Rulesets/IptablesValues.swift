@@ -52,6 +52,16 @@ enum IptablesValues {
         return .bits(text.split(separator: ",").map { .word($0.lowercased()) })
     }
 
+    /// `NEW`, `RELATED,ESTABLISHED`: one of these. `SNAT` and `DNAT`, which may stand among them, are of the
+    /// entry.
+    static func trackingStates(_ list: Substring) -> Condition {
+        let states = list.split(separator: ",", omittingEmptySubsequences: false).map { name in
+            let state = RuleSearch.TrackingState(rawValue: name.lowercased())
+            return state.map { Condition.compare(.equal, .field(.trackingState), .literal(.word($0.rawValue))) }
+        }
+        return .any(states.map { $0 ?? .unknown })
+    }
+
     /// `eth0`, or `eth+` for every name that begins so.
     static func device(_ text: String) -> Literal {
         text.hasSuffix("+") ? .namePrefix(String(text.dropLast())) : .name(text)

@@ -121,6 +121,14 @@ enum Statement: Sendable {
     case mayTake
     /// Not known well enough: it may match or not, and may do any of this.
     case opaque(Effects)
+
+    var mayUntrack: Bool {
+        switch self {
+        case .notrack: true
+        case .opaque(let effects): effects.contains(.notrack)
+        default: false
+        }
+    }
 }
 
 struct ModelRule: Sendable {
@@ -137,6 +145,21 @@ struct BaseChain: Sendable {
     var policyDrops: Bool
     /// Only packets of this family come by; nil: of both.
     var family: IPAddress.Family?
+
+    /// Where conntrack looks at packets that come in or are sent (NF_IP_PRI_CONNTRACK).
+    private static let conntrack: Int64 = -200
+
+    /// Whether packets come here before conntrack looks at them. With its own priority, a chain may be
+    /// called before it or after it.
+    var isBeforeConntrack: Bool { isBesideConntrack && priority < Self.conntrack }
+
+    /// Whether conntrack has looked at every packet that comes here.
+    var isBehindConntrack: Bool {
+        // A bridge has its own, and whether it asks IP's is not known.
+        layer == .ip && (!isBesideConntrack || priority > Self.conntrack)
+    }
+
+    private var isBesideConntrack: Bool { layer == .ip && (hook == .prerouting || hook == .output) }
 }
 
 struct Chain: Sendable {
@@ -177,7 +200,18 @@ struct Model: Sendable {
     /// Some rule writes addresses or ports: what a rule before it saw was another packet than what one
     /// after it sees.
     var rewritesPackets = false
+    /// Some rule may untrack packets behind conntrack: those that it found invalid become so.
+    var untracksLate = false
     var problems: [String] = []
+
+    /// To be called when all is read.
+    mutating func findLateUntracking() {
+        // Chains are called from those of their own table only.
+        let tables = Set(chains.filter { $0.base.map { !$0.isBeforeConntrack } ?? false }.map(\.table))
+        untracksLate = chains.contains { chain in
+            tables.contains(chain.table) && chain.rules.contains { $0.statements.contains { $0.mayUntrack } }
+        }
+    }
 
     mutating func newTable() -> Int {
         tableCount += 1

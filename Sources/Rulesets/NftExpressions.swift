@@ -11,6 +11,8 @@ enum NftExpressions {
         switch member.key {
         case "payload": return payload(inner)
         case "meta": return meta(inner.string ?? inner["key"]?.string)
+        // Of an entry's two directions, the state is of neither.
+        case "ct": return inner["key"]?.string == "state" && inner["dir"] == nil ? .field(.trackingState) : .unknown
         case "concat": return .concatenation((inner.array ?? []).map { operand($0) })
         case "&":
             guard let parts = inner.array, parts.count == 2 else { return .unknown }

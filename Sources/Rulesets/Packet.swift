@@ -20,6 +20,8 @@ enum Field: Sendable {
     case etherType
     case inputInterface
     case outputInterface
+    /// Conntrack's state of the packet. Unlike all else of conntrack's, every packet has one.
+    case trackingState
     /// A header that no TCP packet has.
     case foreign
     /// Something else of a header of this family.
@@ -44,6 +46,10 @@ struct Packet {
     var layer: Layer
     /// Rules write into packets: what a match, or one on the way to it, saw is not known.
     var isRewritten: Bool
+    /// What conntrack said of it; nil: not known, or not yet said in the chain that is asked.
+    var tracking: RuleSearch.TrackingState?
+    /// Rules untrack packets that conntrack had found invalid: a chain may have seen either state.
+    var isUntrackedLate = false
 
     var family: IPAddress.Family { tuple.family }
 
@@ -91,8 +97,26 @@ struct Packet {
         case .etherType: return .number(family == .v4 ? 0x0800 : 0x86dd, kind: .etherType)
         case .inputInterface: return inputInterface.map { .name($0) } ?? .unknown
         case .outputInterface: return outputInterface.map { .name($0) } ?? .unknown
+        case .trackingState:
+            guard let tracking else { return .unknown }
+            let either = RuleSearch.TrackingState.invalid.bit | RuleSearch.TrackingState.untracked.bit
+            if isUntrackedLate, tracking.bit & either != 0 { return .number(0, known: ~either, kind: .tracking) }
+            return .number(tracking.bit, kind: .tracking)
         case .foreign: return .absent
         case .other(let family): return family == nil || family == self.family ? .unknown : .absent
+        }
+    }
+}
+
+extension RuleSearch.TrackingState {
+    /// NF_CT_STATE_BIT (linux/netfilter/nf_conntrack_common.h) and its like.
+    var bit: UInt64 {
+        switch self {
+        case .invalid: 1
+        case .established: 2
+        case .related: 4
+        case .new: 8
+        case .untracked: 64
         }
     }
 }

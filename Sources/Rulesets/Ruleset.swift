@@ -19,6 +19,7 @@ public struct Ruleset: Sendable {
         if let bytes = given.ip6tablesNftSave { IptablesReader.readWords(bytes, family: .v6, of: reader, into: &model) }
         if let bytes = given.iptablesSave { IptablesReader.readLegacy(bytes, family: .v4, into: &model) }
         if let bytes = given.ip6tablesSave { IptablesReader.readLegacy(bytes, family: .v6, into: &model) }
+        model.findLateUntracking()
         places = reader.places
         isComplete = given.isComplete && model.problems.isEmpty
         let problems = [given.problem].compactMap { $0 } + model.problems

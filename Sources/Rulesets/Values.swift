@@ -20,7 +20,7 @@ enum Value {
 
 /// Which words may stand for a number.
 enum NumberKind {
-    case port, flags, transport, networkFamily, etherType, plain
+    case port, flags, transport, networkFamily, etherType, tracking, plain
 
     /// nil: not known here.
     func number(for word: String) -> UInt64? {
@@ -30,11 +30,14 @@ enum NumberKind {
         case .transport: Self.transports[word] ?? UInt64(word)
         case .networkFamily: word == "ipv4" ? 2 : word == "ipv6" ? 10 : nil
         case .etherType: word == "ip" ? 0x0800 : word == "ip6" ? 0x86dd : nil
+        case .tracking: RuleSearch.TrackingState(rawValue: word)?.bit
         }
     }
 
     /// Of a number that stands in the rule; nil: not to be relied on.
     func number(for number: UInt64) -> UInt64? {
+        // nft has words for states.
+        if case .tracking = self { return nil }
         guard case .etherType = self else { return number }
         // Anything else may be true of a frame with a VLAN tag.
         switch number {
@@ -153,6 +156,8 @@ extension Value {
                 else { return .unknown }
                 return Truth(range.contains(value))
             }
+            // No packet has two states, but releases of nft differ in what they mean by a list of them.
+            if case (.tracking, .bits) = (kind, literal) { return .unknown }
             guard let other = literal.number(kind) else { return .unknown }
             if (value ^ other) & known != 0 { return .no }
             return known == .max ? .yes : .unknown
@@ -203,6 +208,7 @@ extension Value {
     func order(to literal: Literal) -> Int? {
         switch (self, literal) {
         case (.address(let a), .address(let b)) where a.family == b.family: return a < b ? -1 : a == b ? 0 : 1
+        case (.number(_, _, .tracking), _): return nil
         case (.number(let value, known: .max, let kind), _):
             guard let other = literal.number(kind) else { return nil }
             return value < other ? -1 : value == other ? 0 : 1
@@ -218,9 +224,12 @@ extension Value {
         }
     }
 
-    var isFlags: Bool {
-        if case .number(_, _, .flags) = self { return true }
-        return false
+    /// Whether each of its bits means something of its own.
+    var isBits: Bool {
+        switch self {
+        case .number(_, _, .flags), .number(_, _, .tracking): true
+        default: false
+        }
     }
 }
 

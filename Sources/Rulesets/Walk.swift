@@ -30,6 +30,7 @@ struct Finding {
 struct Walk {
     private let effect: RuleSearch.Effect
     private let hook: NetfilterHook
+    private let tracking: RuleSearch.TrackingState?
     private var evaluation: Evaluation
     private(set) var findings: [Finding] = []
     /// Place of a rule in `findings`: a chain that is reached twice has its rules there once.
@@ -42,7 +43,9 @@ struct Walk {
     init(model: Model, search: RuleSearch, hook: NetfilterHook, layer: Layer, budget: Budget) {
         effect = search.effect
         self.hook = hook
-        let packet = Packet(search, hook: hook, layer: layer, isRewritten: model.rewritesPackets)
+        tracking = search.tracking
+        var packet = Packet(search, hook: hook, layer: layer, isRewritten: model.rewritesPackets)
+        packet.isUntrackedLate = model.untracksLate
         evaluation = Evaluation(model: model, packet: packet, budget: budget)
     }
 
@@ -51,6 +54,8 @@ struct Walk {
     /// Evaluates a base chain, without its policy.
     mutating func enter(_ chain: Int, way: Truth) -> Fates {
         walked = [:]
+        let isTracked = evaluation.model.chains[chain].base?.isBehindConntrack ?? false
+        evaluation.packet.tracking = isTracked ? tracking : nil
         return walk(chain, way: way, depth: 0)
     }
 

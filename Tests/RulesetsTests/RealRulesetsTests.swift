@@ -251,7 +251,9 @@ struct RealRulesetsTests {
 
     @Test("Every fixture is read whole, and every rule has its text and its place")
     func whole() throws {
-        for name in ["docker", "extensions", "firewalld", "kube", "kube-nft", "layers", "ufw", "zoo"] {
+        for name in [
+            "ctstate", "docker", "extensions", "firewalld", "kube", "kube-nft", "layers", "states", "ufw", "zoo",
+        ] {
             let ruleset = try Fixture.nft(name)
             #expect(ruleset.problem == nil, "\(name)")
             #expect(ruleset.ask(.drop, nil).isComplete)

@@ -48,7 +48,9 @@ struct RobustnessTests {
         }
     }
 
-    @Test("Damaged outputs never crash", arguments: ["docker", "extensions", "firewalld", "kube-nft", "layers", "zoo"])
+    @Test(
+        "Damaged outputs never crash",
+        arguments: ["docker", "extensions", "firewalld", "kube-nft", "layers", "states", "zoo"])
     func damaged(_ name: String) throws {
         let json = try Fixture.bytes("\(name).json")
         let text = try Fixture.bytes("\(name).txt")
