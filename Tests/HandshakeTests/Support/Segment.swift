@@ -166,19 +166,54 @@ extension Segment {
         observation(.deliver, tuple.family == .v4 ? .tcpV4Rcv : .tcpV6Rcv, .socket)
     }
 
-    func lookedUp(finding listener: String? = nil, isIPv6Socket: Bool? = nil, tiedTo device: UInt32 = 0)
-        -> nattrace_observation
-    {
+    func lookedUp(
+        finding listener: String? = nil, isIPv6Socket: Bool? = nil, tiedTo device: UInt32 = 0,
+        queues: ListenerQueues? = nil
+    ) -> nattrace_observation {
         var o = observation(.listener, tuple.family == .v4 ? .inetLookupListener : .inet6LookupListener, .socket)
         o.ct = 0
-        if let listener = listener.map(endpoint) {
-            o.sock = 0xffff_8880_0000_9000
-            o.bound = nattrace_bound()
-            o.bound.address = listener.address.bytes
-            o.bound.port = listener.port
-            o.bound.family = isIPv6Socket ?? (listener.address.family == .v6) ? 10 : 2
-            o.bound.ifindex = device
-        }
+        if let listener { o.name(listener, isIPv6Socket: isIPv6Socket, tiedTo: device, queues) }
+        return o
+    }
+
+    /// It belongs to a half-open handshake with this listener.
+    func finishing(at listener: String, queues: ListenerQueues? = nil) -> nattrace_observation {
+        var o = observation(.listener, .tcpCheckReq, .socket)
+        o.ct = 0
+        o.name(listener, isIPv6Socket: nil, tiedTo: 0, queues)
+        return o
+    }
+
+    /// An nftables rule decides on it; without a handle, the policy of its chain.
+    func decided(
+        _ verdict: RuleVerdict, by handle: UInt64? = nil, in ruleset: String = "ip filter forward", _ stage: Stage?
+    ) -> nattrace_observation {
+        var o = observation(
+            .rule, .nftTracePacket, stage,
+            detail: UInt8(handle == nil ? NATTRACE_RULE_POLICY : NATTRACE_RULE_MATCHED))
+        let words = ruleset.split(separator: " ").map(String.init)
+        o.ct = 0
+        o.reason = verdict.number
+        o.rule_family = words[0] == "ip6" ? RuleFamily.ip6.rawValue : RuleFamily.ip.rawValue
+        o.rule = nattrace_rule()
+        o.rule.handle_low = UInt32(truncatingIfNeeded: handle ?? 0)
+        o.rule.handle_high = UInt32((handle ?? 0) >> 32)
+        copy(words[1], to: &o.rule.table)
+        if words.count > 2 { copy(words[2], to: &o.rule.chain) }
+        return o
+    }
+
+    /// An ICMP error that quotes it comes in by a device, or leaves by it. Without type: host unreachable.
+    func icmp(
+        from source: String, to destination: String = "198.51.100.7", type: UInt8 = 3, code: UInt8 = 1,
+        _ stage: Stage, by device: String = "eth1"
+    ) -> nattrace_observation {
+        let hook = stage == .ingress ? Hook.netifReceiveSkb : .netDevStartXmit
+        var o = observation(.icmp, hook, stage, device: device, index: 3)
+        o.ct = 0
+        o.icmp = nattrace_icmp(
+            source: address(source).bytes, destination: address(destination).bytes, type: type, code: code,
+            padding: (0, 0))
         return o
     }
 
@@ -210,6 +245,17 @@ extension Segment {
         o.location = location
         o.reason = reason ?? 0
         o.has_reason = reason == nil ? 0 : 1
+        return o
+    }
+
+    /// It is freed in this function, for this reason where the kernel has reasons. Netfilter's functions know the
+    /// stage; the device is the one that it came by, until it is to leave.
+    func dropped(in function: String, for reason: String? = nil, _ stage: Stage? = nil, by device: String? = nil)
+        -> nattrace_observation
+    {
+        var o = dropped(in: FakeKernel.address(of: function), reason: reason.map(FakeKernel.number))
+        o.stage = stage?.rawValue ?? 0
+        if let device { o.name = fixed(device) }
         return o
     }
 
@@ -279,7 +325,38 @@ func natRule(
     return o
 }
 
+extension RuleVerdict {
+    /// As the kernel has it; for `other`, a later kernel's.
+    fileprivate var number: UInt32 {
+        switch self {
+        case .drop: UInt32(NATTRACE_VERDICT_DROP)
+        case .accept: UInt32(NATTRACE_VERDICT_ACCEPT)
+        case .stolen: UInt32(NATTRACE_VERDICT_STOLEN)
+        case .queue: UInt32(NATTRACE_VERDICT_QUEUE)
+        case .proceed: NATTRACE_VERDICT_CONTINUE
+        case .other: 77
+        }
+    }
+}
+
 extension nattrace_observation {
+    fileprivate mutating func name(
+        _ listener: String, isIPv6Socket: Bool?, tiedTo device: UInt32, _ queues: ListenerQueues?
+    ) {
+        let listener = endpoint(listener)
+        sock = 0xffff_8880_0000_9000
+        bound = nattrace_bound()
+        bound.address = listener.address.bytes
+        bound.port = listener.port
+        bound.family = isIPv6Socket ?? (listener.address.family == .v6) ? 10 : 2
+        bound.ifindex = device
+        guard let queues else { return }
+        bound.accept_queue = queues.accept
+        bound.syn_queue = queues.syn
+        bound.queue_limit = queues.limit
+        bound.queues_known = 1
+    }
+
     fileprivate mutating func carry(_ entry: Entry) {
         family = entry.original.family.rawValue
         ct = entry.identity

@@ -1,38 +1,8 @@
-// One run of the explainer: a machine with facts, what happens on it, and what is told of it.
+// One run of the explainer: what happens on a machine, and what is told of it.
 
 import CNattrace
 
 @testable import Handshake
-
-/// A machine that answers what a test wants it to answer, and remembers what it was asked.
-final class FakeFacts: Facts {
-    var answers: [Question: Answer] = [:]
-    private(set) var asked: [Question] = []
-
-    func answer(_ question: Question) -> Answer {
-        asked.append(question)
-        return answers[question] ?? .nothing
-    }
-
-    func symbol(_ name: String, at address: UInt64) { answers[.symbol(address: address)] = .name(name) }
-    func dropReason(_ name: String, is raw: UInt32) { answers[.dropReason(raw)] = .name(name) }
-    func netns(_ name: String, is inode: UInt32) { answers[.netnsName(inode: inode)] = .name(name) }
-
-    func listening(_ listeners: Listener..., port: UInt16, in netns: UInt32 = Place.gateway) {
-        answers[.listeners(port: port, netns: netns)] = .listeners(listeners)
-    }
-}
-
-func listener(
-    _ endpoint: String, by process: String? = "nginx", pid: Int32 = 812, isIPv6Only: Bool? = nil,
-    tiedTo device: String? = nil
-) -> Listener {
-    let bound = HandshakeTests.endpoint(endpoint)
-    return Listener(
-        address: bound.address, port: bound.port, isIPv6Only: isIPv6Only,
-        interface: device.map { .init(index: 7, name: $0) }, acceptQueue: 0, acceptQueueLimit: 128,
-        inode: UInt64(pid), process: process.map { ProcessIdentity(pid: pid, name: $0) })
-}
 
 /// Keeps all that a sink is told, in order.
 final class CollectingSink: Sink {
@@ -93,6 +63,24 @@ final class Story {
     static func clock(_ time: Duration) -> UInt64 {
         let parts = time.components
         return start + UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
+    }
+
+    /// Observations are lost.
+    func loses(at time: Duration) {
+        let now = Self.clock(time)
+        explainer.report(Loss(reason: "ring buffer full", events: 1, total: 1, time: now, since: now))
+    }
+
+    /// These happen, and then nothing until it has settled.
+    func settles(_ observations: nattrace_observation...) {
+        tell(observations, at: .zero)
+        silence(until: Self.settled)
+    }
+
+    /// These happen, and then nothing until it is too late for an answer.
+    func waits(_ observations: nattrace_observation...) {
+        tell(observations, at: .zero)
+        silence(until: .seconds(5))
     }
 
     var verdicts: [Verdict] { sink.verdicts.map(\.verdict) }

@@ -1,0 +1,74 @@
+// The four questions of a troubleshooter.
+
+import CNattrace
+import Testing
+
+@testable import Handshake
+
+private let someSyn = syn(from: client, to: published)
+
+@Suite("Checklist")
+struct ChecklistTests {
+    private func checklist(_ story: Story, _ observations: [nattrace_observation], end: Duration = Story.settled) throws
+        -> Checklist
+    {
+        story.tell(observations, at: .zero)
+        story.silence(until: end)
+        return try #require(story.verdicts.first).checklist
+    }
+
+    @Test("A refused SYN arrived, was answered by RST, had a new entry and no listener")
+    func refused() {
+        #expect(
+            Story.refused(where: []).verdicts.first?.checklist
+                == Checklist(synArrived: true, answer: .rst, conntrack: .new, listenerMatches: false))
+    }
+
+    @Test("A handshake has all of it")
+    func established() throws {
+        #expect(
+            try checklist(Story(), Scene.synReachesTCP + Scene.handshake)
+                == Checklist(synArrived: true, answer: .synack, conntrack: .established, listenerMatches: true))
+    }
+
+    @Test("A SYN of this machine that goes out did not arrive here, as far as is known")
+    func outgoing() throws {
+        #expect(
+            try checklist(Story(), [someSyn.sent(by: "eth0")], end: .seconds(5))
+                == Checklist(synArrived: nil, answer: Checklist.Answer.none, conntrack: Checklist.Conntrack.none))
+    }
+
+    @Test("What is untracked, and what conntrack calls invalid, is said")
+    func conntrack() throws {
+        let drop = someSyn.dropped()
+        #expect(
+            try checklist(Story(), [someSyn.received(by: "eth0"), someSyn.untracked().conntrack(.untracked), drop])
+                .conntrack == .untracked)
+        #expect(
+            try checklist(Story(), [someSyn.received(by: "eth0"), someSyn.conntrack(.invalid), drop]).conntrack
+                == .invalid)
+    }
+
+    @Test("Of a SYN that was dropped at the door, conntrack and listener are not known")
+    func unknown() throws {
+        let list = try checklist(Story(), [someSyn.received(by: "eth0"), someSyn.dropped()])
+        #expect(list.conntrack == nil && list.listenerMatches == nil)
+        #expect(list.synArrived == true && list.answer == Checklist.Answer.none)
+    }
+
+    @Test("Where tracing ended before an answer could come, whether there is one is not known")
+    func inFlight() {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"))
+        story.ends(at: .seconds(1))
+        #expect(story.verdicts.first?.checklist.answer == nil)
+    }
+
+    @Test("A socket that was found and refused is a listener that matches")
+    func found() throws {
+        let story = Story()
+        let list = try checklist(
+            story, [someSyn.received(by: "eth0"), someSyn.lookedUp(finding: published), someSyn.reset(socket: 0x9000)])
+        #expect(list.listenerMatches == true && list.answer == .rst)
+    }
+}
