@@ -102,8 +102,8 @@ extension Case {
     // MARK: Conntrack
 
     /// Whether conntrack itself had the packet dropped: it was asked, said nothing, and the packet was gone
-    /// (nf_conntrack_in gives NF_DROP where no entry can be made). Without hooks: netfilter dropped it, no
-    /// rule of nftables did, and it has no entry.
+    /// (nf_conntrack_in gives NF_DROP where no entry can be made). Without hooks: netfilter dropped it at the
+    /// door, it has no entry, and no rule can have done it; those of raw tables come before conntrack.
     var conntrackRefused: Bool {
         guard let drop = netfilterDrop, !isFreedByRule(drop), ruling(on: drop.role, in: drop.sighting.netns) == nil
         else { return false }
@@ -112,7 +112,10 @@ extension Case {
         let isSeen = connection.steps.contains {
             $0.netns == drop.sighting.netns && [.conntrackNew, .conntrackMatch].contains($0.action)
         }
-        return !isSeen && connection.attempt.untracked[drop.role] == nil && (step.stage == .prerouting || step.stage == .output)
+        guard !isSeen, connection.attempt.untracked[drop.role] == nil, connection.attempt.invalid[drop.role] == nil,
+            step.stage == .prerouting || step.stage == .output
+        else { return false }
+        return candidates(.drop, for: drop).map { $0.isComplete && $0.candidates.isEmpty } ?? false
     }
 
     /// nf_conntrack_max and the number of entries, where conntrack refused and the table is full, give or

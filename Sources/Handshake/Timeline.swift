@@ -9,6 +9,7 @@ extension Connection {
         let isUsed = settlePending(before: o, names: names)
         let writer = StepWriter(connection: self, observation: o, names: names)
         if writer.isToldWithTheNext {
+            writer.noteAnswerOfConntrack()
             pending = o
         } else if !isUsed {
             writer.write()

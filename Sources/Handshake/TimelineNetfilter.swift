@@ -25,7 +25,9 @@ extension StepWriter {
         guard case .conntrack(let decision) = o.detail else { return }
         switch decision {
         case .asked:
-            // A question. The answer has a step of its own; none at all is one as well.
+            // A question. The answer has a step of its own; none at all is one as well. Over loopback a packet
+            // comes by a second time, has its entry already, and is not answered (nf_conntrack_in).
+            guard o.conntrack == nil else { return }
             if let last = connection.steps.indices.last {
                 connection.attempt.askedConntrack = Sighting(
                     time: o.time, kind: o.kind, stage: o.stage, netns: o.netns, interface: nil, step: last)

@@ -67,6 +67,43 @@ struct ConntrackFullTests {
         }
     }
 
+    @Test(
+        "Conntrack answered, so it was not the table",
+        arguments: [
+            someSyn.with(.plain).conntrack(.new), someSyn.with(.plain).conntrack(.match),
+            someSyn.invalid("bad checksum"),
+        ])
+    func answered(_ answer: nattrace_observation) {
+        let story = story(count: 1000, of: 1000)
+        story.facts.rules()
+        story.settles(someSyn.received(by: "eth0"), someSyn.conntrack(.asked), answer, dropped)
+        #expect(story.codes == [.dropped])
+    }
+
+    @Test("An answer for which there is no entry is INVALID, not refused")
+    func answerWithoutEntry() {
+        let answer = synack(from: published, to: client)
+        let story = story(count: 1000, of: 1000)
+        story.facts.rules()
+        story.settles(
+            someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3), answer.received(by: "eth1", index: 3),
+            answer.conntrack(.asked), answer.with(Entry(flow(published, client))).conntrack(.new),
+            answer.dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .prerouting))
+        #expect(story.codes == [.dropped])
+    }
+
+    @Test("Over loopback a packet meets conntrack twice, the second time with its entry and without an answer")
+    func loopback() {
+        let story = story(count: 1000, of: 1000)
+        story.facts.rules()
+        story.settles(
+            someSyn.transmitted(by: "curl", pid: 4711), someSyn.conntrack(.asked, .output),
+            someSyn.with(.plain).conntrack(.new, .output), someSyn.with(.plain).sent(by: "lo"),
+            someSyn.with(.plain).received(by: "lo"), someSyn.with(.plain).conntrack(.asked),
+            someSyn.with(.plain).dropped(in: "nf_hook_slow", for: "NETFILTER_DROP"))
+        #expect(story.codes == [.dropped])
+    }
+
     @Test("A question in another namespace is not the one")
     func elsewhere() {
         let story = story(count: 1000, of: 1000)
@@ -94,6 +131,25 @@ struct ConntrackFullTests {
         story.facts.rules(rule(.drop, at: .forward))
         story.settles(someSyn.received(by: "eth0"), dropped)
         #expect(story.codes == [.conntrackFull])
+    }
+
+    @Test("Without hooks, one that a rule can have dropped before conntrack was asked")
+    func byTracepointsWithRule() {
+        let story = story(count: 1000, of: 1000)
+        story.facts.rules(rule(.drop, at: .prerouting, in: "ip raw prerouting"))
+        story.settles(someSyn.received(by: "eth0"), dropped)
+        #expect(story.codes == [.filterDropped])
+    }
+
+    @Test("Without hooks and without knowing the rules, nothing says who dropped it")
+    func byTracepointsRulesUnknown() {
+        let story = story(count: 1000, of: 1000)
+        story.settles(someSyn.received(by: "eth0"), dropped)
+        #expect(story.codes == [.dropped])
+        let some = self.story(count: 1000, of: 1000)
+        some.facts.rulesAmongOthers()
+        some.settles(someSyn.received(by: "eth0"), dropped)
+        #expect(some.codes == [.dropped])
     }
 
     @Test(
