@@ -143,21 +143,23 @@ extension Case {
 
     // MARK: NAT
 
-    /// The namespace in which the SYN was kept from NAT, and how it looked there.
-    private func whatNATMissed(at sighting: Sighting) -> (tuple: Tuple, stage: Stage?)? {
-        guard let step = step(sighting) else { return nil }
-        let tuple = step.packet?.tuple ?? step.conntrack?.original
-        return tuple.map { ($0, nil) }
-    }
-
-    /// Rules that would have translated the SYN's destination where it was kept from them; nil: not
-    /// known.
-    private func natCandidates(at sighting: Sighting) -> RuleCandidates? {
-        guard sighting.netns != 0, let missed = whatNATMissed(at: sighting) else { return nil }
+    /// Rules that would have translated the SYN's destination where it was kept from them, where `to` is
+    /// given, to that; nil: not known.
+    private func natCandidates(to destination: Endpoint? = nil, at sighting: Sighting) -> RuleCandidates? {
+        guard sighting.netns != 0, let step = step(sighting),
+            let tuple = step.packet?.tuple ?? step.conntrack?.original
+        else { return nil }
         return facts.rules(
             RuleSearch(
-                effect: .translateDestination(to: nil), stage: missed.stage, tuple: missed.tuple, flags: .syn,
+                effect: .translateDestination(to: destination), stage: natStage(at: step), tuple: tuple, flags: .syn,
                 inputInterface: nil, outputInterface: nil, netns: sighting.netns))
+    }
+
+    /// Destinations are translated at PREROUTING for what came in, and at OUTPUT for what began here.
+    private func natStage(at step: Step) -> Stage {
+        if let stage = step.stage, stage == .prerouting || stage == .output { return stage }
+        let first = connection.steps.first { $0.netns == step.netns && $0.packet?.flags.role == .syn }
+        return first?.stage == .ingress ? .prerouting : .output
     }
 
     /// Whether a NAT rule was kept from a SYN: some rule could have translated it. nil: not known.
@@ -172,11 +174,7 @@ extension Case {
     func findStaleEntry() -> (sighting: Sighting, entry: ConntrackEntry)? {
         guard let stale = connection.attempt.stale else { return nil }
         guard let candidates = natCandidates(at: stale.sighting) else { return stale }
-        let agreeing = facts.rules(
-            RuleSearch(
-                effect: .translateDestination(to: stale.entry.translated.destination), stage: nil,
-                tuple: stale.entry.original, flags: .syn, inputInterface: nil, outputInterface: nil,
-                netns: stale.sighting.netns))
+        let agreeing = natCandidates(to: stale.entry.translated.destination, at: stale.sighting)
         // The rules may well say what the entry says: then it is not the entry that is to blame.
         if let agreeing, !agreeing.candidates.isEmpty, stale.entry.translatesDestination { return nil }
         return candidates.candidates.isEmpty && !stale.entry.translatesDestination ? nil : stale

@@ -266,6 +266,14 @@ struct StaleConntrackTests {
         #expect(story.codes == [.noListener])
     }
 
+    @Test("A rule for what this machine dials itself says nothing of what came in")
+    func ruleAtOutput() {
+        let story = Story()
+        story.facts.rules(rule(.destination(inner), at: .output, for: published))
+        untranslated(story)
+        #expect(story.codes == [.noListener])
+    }
+
     @Test("A SYN sent again belongs to the entry that its first one made")
     func again() {
         let story = Story()
@@ -426,6 +434,25 @@ struct UntrackedTests {
         story.facts.rules(rule(.destination(inner), at: .prerouting, for: "203.0.113.10:443"))
         refused(story, kept.conntrack(.untracked))
         #expect(story.codes == [.noListener])
+    }
+
+    @Test("A rule for what this machine dials itself is no rule for what came in")
+    func ruleAtOutput() {
+        let story = Story()
+        story.facts.rules(rule(.destination(inner), at: .output, for: published))
+        refused(story, kept.conntrack(.untracked))
+        #expect(story.codes == [.noListener])
+    }
+
+    @Test("What this machine dials itself meets the rules of OUTPUT")
+    func output() {
+        for (stage, code) in [(Stage.output, VerdictCode.untracked), (.prerouting, .synUnanswered)] {
+            let story = Story()
+            story.facts.rules(rule(.destination(inner), at: stage, for: published))
+            story.waits(
+                someSyn.transmitted(by: "curl", pid: 4711), kept.conntrack(.untracked, .output), kept.sent(by: "eth0"))
+            #expect(story.codes == [code])
+        }
     }
 
     @Test("In a namespace that translated it, another copy was untracked")
