@@ -162,9 +162,10 @@ extension Case {
         return first?.stage == .ingress ? .prerouting : .output
     }
 
-    /// Whether a NAT rule was kept from a SYN: some rule could have translated it. nil: not known.
-    private func wouldTranslate(at sighting: Sighting) -> Bool? {
-        natCandidates(at: sighting).map { !$0.candidates.isEmpty || !$0.isComplete }
+    /// Whether a NAT rule was kept from a SYN: there is one that could have translated it. Where rules
+    /// cannot be read, nobody says so.
+    private func wouldTranslate(at sighting: Sighting) -> Bool {
+        natCandidates(at: sighting)?.candidates.isEmpty == false
     }
 
     /// The rule that a SYN was kept from, where it is the only one.
@@ -173,18 +174,19 @@ extension Case {
     /// The older entry that the SYN matched, where the NAT rules would have done something else with it.
     func findStaleEntry() -> (sighting: Sighting, entry: ConntrackEntry)? {
         guard let stale = connection.attempt.stale else { return nil }
-        guard let candidates = natCandidates(at: stale.sighting) else { return stale }
-        let agreeing = natCandidates(to: stale.entry.translated.destination, at: stale.sighting)
+        guard stale.entry.translatesDestination else { return wouldTranslate(at: stale.sighting) ? stale : nil }
         // The rules may well say what the entry says: then it is not the entry that is to blame.
-        if let agreeing, !agreeing.candidates.isEmpty, stale.entry.translatesDestination { return nil }
-        return candidates.candidates.isEmpty && !stale.entry.translatesDestination ? nil : stale
+        guard let agreeing = natCandidates(to: stale.entry.translated.destination, at: stale.sighting),
+            agreeing.isComplete, agreeing.candidates.isEmpty
+        else { return nil }
+        return stale
     }
 
     /// Where a packet was untracked, and NAT could not act on it: the SYN, for which there is a rule, or
     /// the answer, in a namespace that translates the connection.
     func findUntracked() -> Sighting? {
         let untracked = connection.attempt.untracked
-        if let syn = untracked[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) != false {
+        if let syn = untracked[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) {
             return syn
         }
         if let synack = untracked[.synack], connection.isTranslated(in: synack.netns) { return synack }
@@ -195,7 +197,7 @@ extension Case {
     /// rule, or the answer in a namespace that translates the connection.
     func findInvalid() -> Sighting? {
         let invalid = connection.attempt.invalid
-        if let syn = invalid[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) != false {
+        if let syn = invalid[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) {
             return syn
         }
         if let synack = invalid[.synack], connection.isTranslated(in: synack.netns) { return synack }

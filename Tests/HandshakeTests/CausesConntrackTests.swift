@@ -274,6 +274,22 @@ struct StaleConntrackTests {
         #expect(story.codes == [.noListener])
     }
 
+    @Test("Where the rules are not known, nobody says that the entry is to blame")
+    func rulesUnknown() {
+        for isPartlyKnown in [false, true] {
+            let untranslated = Story()
+            if isPartlyKnown { untranslated.facts.rulesAmongOthers() }
+            self.untranslated(untranslated)
+            #expect(untranslated.codes == [.noListener])
+            let translated = Story()
+            if isPartlyKnown { translated.facts.rulesAmongOthers() }
+            translated.waits(
+                someSyn.received(by: "eth0"), someSyn.with(elsewhere).conntrack(.match),
+                syn(from: client, to: "10.0.0.9:8080").with(elsewhere).sent(by: "eth1", index: 3))
+            #expect(translated.codes == [.synUnanswered])
+        }
+    }
+
     @Test("A SYN sent again belongs to the entry that its first one made")
     func again() {
         let story = Story()
@@ -455,6 +471,17 @@ struct UntrackedTests {
         }
     }
 
+    @Test("Where the rules are not known, it is not said that one was kept from the SYN")
+    func rulesUnknown() {
+        let story = Story()
+        refused(story, kept.conntrack(.untracked))
+        #expect(story.codes == [.noListener])
+        let some = Story()
+        some.facts.rulesAmongOthers()
+        refused(some, kept.conntrack(.untracked))
+        #expect(some.codes == [.noListener])
+    }
+
     @Test("In a namespace that translated it, another copy was untracked")
     func translatedAllTheSame() {
         let story = Story()
@@ -542,6 +569,16 @@ struct ConntrackInvalidTests {
             story.verdicts[0].advice == [
                 "See whether both directions of the flow pass here, and whether its entry was removed meanwhile: ip netns exec blue conntrack -E -p tcp"
             ])
+    }
+
+    @Test("No rule would have translated it, or that is not known")
+    func noRule() {
+        for isKnown in [true, false] {
+            let story = Story()
+            if isKnown { story.facts.rules() }
+            refused(story, someSyn.invalid("bad checksum"))
+            #expect(story.codes == [.noListener])
+        }
     }
 
     @Test("What conntrack merely ignores keeps its entry")
