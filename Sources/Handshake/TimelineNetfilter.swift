@@ -39,6 +39,8 @@ extension StepWriter {
             if let entry = o.conntrack {
                 let isKnown = !connection.trail.trackedEntries.insert(entry.identity).inserted
                 if role == .syn {
+                    // A new one may have the address of the one that it replaced.
+                    if decision == .new { connection.trail.olderEntries.remove(entry.identity) }
                     noteAge(
                         of: entry, sighting,
                         isOlder: decision == .match

@@ -328,6 +328,23 @@ struct StaleConntrackTests {
         #expect(story.verdicts[0].checklist.conntrack == .new)
     }
 
+    @Test("A new entry at the address of the one that it replaced is not older")
+    func replacedInPlace() {
+        var fresh = Entry.plain
+        fresh.identity = older.identity
+        let story = Story()
+        story.facts.rules(natRule)
+        story.facts.listening(port: 80)
+        story.at(
+            .zero, someSyn.received(by: "eth0"), someSyn.with(older).conntrack(.match),
+            someSyn.with(fresh).conntrack(.new), someSyn.with(fresh).delivered())
+        story.at(
+            .seconds(1), someSyn.received(by: "eth0"), someSyn.with(fresh).conntrack(.again),
+            someSyn.with(fresh).delivered(), someSyn.lookedUp(), someSyn.with(fresh).reset())
+        story.silence(until: .seconds(2))
+        #expect(story.codes == [.noListener])
+    }
+
     @Test("A new entry in the next namespace does not replace the older one here")
     func nextNamespace() {
         var there = Entry(flow(client, "10.0.0.9:8080"), identity: 0xffff_8880_0000_0a00)
