@@ -39,7 +39,7 @@ extension Case {
     /// The rule or policy that dropped the packet; nil: none did, or nothing says so.
     func findDroppingRule() -> Decision? {
         guard let drop = netfilterDrop else { return nil }
-        if let ruling = ruling(on: drop.role, in: drop.sighting.netns) {
+        if let ruling = ruling(on: drop.role, at: drop.sighting) {
             return Decision(rule: ruling.rule, isCertain: true)
         }
         var found = candidates(.drop, for: drop)
@@ -60,18 +60,21 @@ extension Case {
     func findRejectingRule() -> Decision? {
         guard let place = rejection else { return nil }
         let role = step(place)?.packet?.flags.role ?? .syn
-        if let ruling = ruling(on: role, in: place.netns) { return Decision(rule: ruling.rule, isCertain: true) }
+        if let ruling = ruling(on: role, at: place) { return Decision(rule: ruling.rule, isCertain: true) }
         guard let drop = connection.attempt.drop, drop.sighting.netns == place.netns else {
             return Decision(rule: nil, isConcluded: true, isCertain: true)
         }
         return Decision(rule: candidates(.reject, for: drop)?.only, isConcluded: true, isCertain: true)
     }
 
-    private func ruling(on role: PacketRole, in netns: UInt32) -> Attempt.Ruling? {
-        guard let ruling = connection.attempt.rulings[netns], ruling.role == role else { return nil }
+    /// The rule or policy that ended a packet's way here. What was queued may have come back, and gone on to
+    /// another hook.
+    private func ruling(on role: PacketRole, at end: Sighting) -> Attempt.Ruling? {
+        guard let ruling = connection.attempt.rulings[end.netns], ruling.role == role else { return nil }
         switch ruling.verdict {
         case .accept, .proceed: return nil
-        case .drop, .stolen, .queue, .other: return ruling
+        case .drop: return ruling
+        case .stolen, .queue, .other: return ruling.sighting.stage == step(end)?.stage ? ruling : nil
         }
     }
 
@@ -105,7 +108,7 @@ extension Case {
     /// (nf_conntrack_in gives NF_DROP where no entry can be made). Without hooks: netfilter dropped it at the
     /// door, it has no entry, and no rule can have done it; those of raw tables come before conntrack.
     var conntrackRefused: Bool {
-        guard let drop = netfilterDrop, !isFreedByRule(drop), ruling(on: drop.role, in: drop.sighting.netns) == nil
+        guard let drop = netfilterDrop, !isFreedByRule(drop), ruling(on: drop.role, at: drop.sighting) == nil
         else { return false }
         if let asked = connection.attempt.askedConntrack { return asked.netns == drop.sighting.netns }
         guard let step = step(drop.sighting), step.backend == .tracepoint, step.conntrack == nil else { return false }

@@ -301,6 +301,14 @@ struct FilterDroppedTests {
         }
     }
 
+    @Test("A rule of an earlier stage that let it go on did not drop it")
+    func earlierRuling() {
+        let story = Story()
+        story.facts.rules()
+        dropped(story, throughNAT.decided(.queue, by: 21, in: "ip mangle prerouting", .prerouting))
+        #expect(story.codes == [.dropped])
+    }
+
     @Test("What this machine dials is dropped at OUTPUT")
     func output() {
         let story = Story()
