@@ -49,10 +49,11 @@ extension Case {
         }
         if isFreedByRule(drop) { return Decision(rule: found?.only, isConcluded: true, isCertain: true) }
         // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
-        // there is one that can have done it.
-        guard let found, found.isComplete, !found.candidates.isEmpty, !conntrackRefused, clash == nil else {
-            return nil
-        }
+        // there is one that can have done it. What OUTPUT rewrote for a destination without route comes to
+        // no filter (nf_nat_ipv4_local_fn).
+        guard let found, found.isComplete, !found.candidates.isEmpty, !conntrackRefused, clash == nil,
+            missingRoute == nil
+        else { return nil }
         return Decision(rule: found.only, isConcluded: true, isCertain: false)
     }
 

@@ -301,6 +301,15 @@ struct NoRouteTests {
         #expect(story.verdicts[0].function == "nf_hook_slow" && story.verdicts[0].stage == .output)
     }
 
+    @Test("A rule of OUTPUT that could have dropped it never saw it")
+    func outputWithRule() {
+        let story = Story()
+        story.facts.rules(rule(.drop, at: .output))
+        story.facts.route(to: "10.0.0.2", .none)
+        rewrittenHere(story)
+        #expect(story.codes == [.noRoute])
+    }
+
     @Test("A rule of OUTPUT dropped it where there is a route")
     func outputRouted() {
         let story = Story()
