@@ -35,7 +35,7 @@ extension Cause {
 
     static let asymmetricReply = Cause(
         code: .asymmetricReply,
-        applies: { $0.untranslatedAnswer != nil && !$0.answerPassedTranslator },
+        applies: { $0.untranslatedAnswer != nil && $0.answerPassedTranslator == false },
         place: { $0.untranslatedAnswer?.place },
         sentence: { c in
             guard let (_, answer, translator) = c.untranslatedAnswer else { return "" }

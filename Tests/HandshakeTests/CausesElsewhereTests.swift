@@ -239,6 +239,14 @@ struct OtherWayBackTests {
         #expect(story.codes == [.resetByClient])
     }
 
+    @Test("Where observations were lost, it may have come back by the translator")
+    func lost() {
+        let story = told(Story(), clientRst(from: near, to: inner).received(by: "eth0"))
+        story.loses(at: .milliseconds(10))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.resetByClient])
+    }
+
     @Test("The answer was translated back, and the client resets all the same")
     func undone() {
         let story = told(
