@@ -26,6 +26,8 @@ extension Case {
         }
         if case .overflow(let at) = ending, let queues = connection.attempt.lookup?.found?.queues {
             let isSynQueue = !queues.isAcceptQueueFull
+            // A full SYN queue drops nothing where there are cookies, and what answers may not have been seen.
+            if isSynQueue, isFinal || isIncomplete || hasCookies(in: at.netns) { return nil }
             var full = FullQueue(
                 place: at, listener: nil, isSynQueue: isSynQueue, length: isSynQueue ? queues.syn : queues.accept,
                 limit: queues.limit)
@@ -97,6 +99,10 @@ extension Case {
                 outputInterface: nil, netns: translator.netns)
             return facts.rules(search)?.candidates.isEmpty == false
         }
+    }
+
+    private func hasCookies(in netns: UInt32) -> Bool {
+        netns != 0 && (facts.sysctl("net/ipv4/tcp_syncookies", netns: netns) ?? "0") != "0"
     }
 
     private func complete(_ full: inout FullQueue) {

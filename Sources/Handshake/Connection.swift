@@ -229,7 +229,7 @@ struct Attempt {
     var overflow: Sighting? {
         if let finishing { return finishing.sighting }
         guard let lookup, let queues = lookup.found?.queues, request == nil, firstSynack == nil,
-            queues.isAcceptQueueFull || queues.syn > queues.limit
+            queues.isAcceptQueueFull || queues.isSynQueueFull
         else { return nil }
         return lookup.sighting
     }

@@ -189,6 +189,10 @@ public struct ListenerQueues: Hashable, Sendable {
 
     /// As `sk_acceptq_is_full` has it: one more than the limit may wait.
     public var isAcceptQueueFull: Bool { accept > limit }
+
+    /// As `inet_csk_reqsk_queue_is_full` had it, which lately lets one more in: full only if the SYN was then
+    /// let go.
+    public var isSynQueueFull: Bool { syn >= limit }
 }
 
 /// An nftables rule, or the policy of a base chain, that decided on a packet, as the kernel told.

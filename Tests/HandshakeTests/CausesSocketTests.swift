@@ -42,6 +42,35 @@ struct AcceptQueueTests {
         #expect(verdict.checklist.answer == Checklist.Answer.none)
     }
 
+    @Test("For the SYN: its SYN queue is full, and there are no cookies", arguments: [4, 5])
+    func synQueue(_ waiting: UInt32) throws {
+        let story = Story()
+        story.facts.sysctl("net/ipv4/tcp_syncookies", is: 0)
+        _ = asked(queues(accept: 1, syn: waiting), story)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.acceptQueueFull])
+        let verdict = try #require(story.verdicts.first)
+        #expect(
+            verdict.sentence
+                == "nginx (pid 812), which listens on 0.0.0.0:80, has its SYN queue full (\(waiting) of 4 handshakes half done), so the SYN was dropped."
+        )
+        #expect(verdict.advice[0] == "Turn SYN cookies on: sysctl -w net.ipv4.tcp_syncookies=1")
+        #expect(
+            verdict.evidence.dropFirst() == [
+                .counter(name: "syn_queue", value: UInt64(waiting)),
+                .sysctl(name: "net.ipv4.tcp_syncookies", value: "0"),
+            ])
+    }
+
+    @Test("With cookies, a full SYN queue drops nothing")
+    func synQueueWithCookies() {
+        let story = Story()
+        story.facts.sysctl("net/ipv4/tcp_syncookies", is: 1)
+        _ = asked(queues(syn: 5), story)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.unexplained])
+    }
+
     @Test("Its queues have room, so its silence has another reason")
     func room() {
         for queues in [queues(accept: 4), queues(accept: 1, syn: 3)] {
@@ -61,6 +90,25 @@ struct AcceptQueueTests {
             story.silence(until: .seconds(4))
             #expect(story.verdicts.isEmpty)
         }
+    }
+
+    @Test("A SYN queue that was full says nothing where the answer may have been lost from sight")
+    func synQueueLost() {
+        let story = asked(queues(syn: 5))
+        story.loses(at: .milliseconds(10))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.unexplained])
+        let full = asked(queues(accept: 5))
+        full.loses(at: .milliseconds(10))
+        full.silence(until: Story.settled)
+        #expect(full.codes == [.acceptQueueFull])
+    }
+
+    @Test("When tracing ends right then, the answer may be about to come from a cookie")
+    func synQueueEnds() {
+        let story = asked(queues(syn: 5))
+        story.ends(at: .milliseconds(1))
+        #expect(story.codes == [.unexplained] && story.verdicts[0].outcome == .unknown)
     }
 
     // MARK: The last ACK
