@@ -62,6 +62,9 @@ extension Case {
             guard at.stage == .ingress || at.stage == .socket else { return nil }
             place = at
         case .dropped(let drop) where drop.role == .ack && step(drop.sighting)?.stage == .socket:
+            // Want of room has no reason of its own; whatever has another is something else.
+            let reason = step(drop.sighting)?.reason ?? "NOT_SPECIFIED"
+            guard reason == "NOT_SPECIFIED" || reason.contains("OVERFLOW") else { return nil }
             place = drop.sighting
         case .reset(let reset) where reset.maker == .tcp && reset.packet.flags.role == .ack:
             place = reset.sighting
@@ -131,6 +134,7 @@ extension Case {
     /// Reasons for which a packet is freed in TCP's functions and that say nothing about a socket.
     private static let reasonsWithoutSocket: Set<String> = [
         "NO_SOCKET", "NOT_SPECIFIED", "TCP_CSUM", "PKT_TOO_SMALL", "OTHERHOST", "NETFILTER_DROP", "NOMEM",
+        "XFRM_POLICY",
     ]
 
     /// Where TCP refused although there is a socket: with an RST, or by dropping the packet for a reason

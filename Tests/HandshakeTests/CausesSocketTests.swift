@@ -232,6 +232,18 @@ struct AcceptQueueTests {
         }
     }
 
+    @Test("A last ACK that TCP dropped for a reason of its own was not dropped for want of room")
+    func ackForOtherReason() {
+        for (reason, code) in [("TCP_CSUM", VerdictCode.dropped), ("TCP_MD5NOTFOUND", .socketRefused)] {
+            let story = Story()
+            story.facts.listening(listener("203.0.113.10:80", waiting: 129), port: 80)
+            story.settles(
+                someSyn.received(by: "eth0"), synack(from: published, to: client).sent(by: "eth0"),
+                last.received(by: "eth0"), last.dropped(in: "tcp_v4_rcv", for: reason))
+            #expect(story.codes == [code])
+        }
+    }
+
     @Test("Silence proves nothing where observations were lost, or tracing ends")
     func silence() {
         let story = Story()
@@ -304,6 +316,15 @@ struct SocketRefusedTests {
                 someSyn.dropped(in: "tcp_rcv_state_process", for: "NOT_SPECIFIED"))
             #expect(story.codes == [code])
         }
+    }
+
+    @Test(
+        "Reasons that TCP has before or without a socket",
+        arguments: ["NO_SOCKET", "TCP_CSUM", "NOMEM", "NOT_SPECIFIED", "XFRM_POLICY"])
+    func withoutSocket(_ reason: String) {
+        let story = Story()
+        story.settles(someSyn.received(by: "eth0"), someSyn.dropped(in: "tcp_v4_rcv", for: reason))
+        #expect(story.codes == [.dropped])
     }
 
     @Test("A wrong checksum is found before any socket is asked")
