@@ -66,7 +66,9 @@ extension Case {
     func findLocalnetOff() -> Obstacle? {
         guard let (drop, _, _) = dropStep, isDroppedByRouting, let device = drop.interface else { return nil }
         let address = drop.packet.tuple.destination.address
-        guard address.family == .v4, address.isLoopback, drop.sighting.netns != 0 else { return nil }
+        guard address.family == .v4, address.isLoopback, address != connection.dialled.destination.address,
+            drop.sighting.netns != 0
+        else { return nil }
         let names = ["all", device].map { "net/ipv4/conf/\($0)/route_localnet" }
         let values = names.map { value($0, in: drop.sighting.netns) }
         guard values.allSatisfy({ $0 == 0 }) else { return nil }

@@ -147,6 +147,15 @@ struct RouteLocalnetTests {
     func elsewhere() {
         #expect(story(0, 0, in: "tcp_v4_rcv").codes == [.dropped])
     }
+
+    @Test("It is not translated that is sent to loopback from outside")
+    func untranslated() {
+        let story = Story()
+        for device in ["all", "eth0"] { story.facts.sysctl("net/ipv4/conf/\(device)/route_localnet", is: 0) }
+        let packet = syn(from: client, to: "127.0.0.1:80")
+        story.settles(packet.received(by: "eth0"), packet.dropped(in: "ip_rcv_finish_core", by: "eth0"))
+        #expect(story.codes == [.dropped])
+    }
 }
 
 @Suite("The reverse-path check")
