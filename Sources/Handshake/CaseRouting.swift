@@ -144,6 +144,9 @@ extension Case {
     /// The neighbour that a SYN waits for, or was dropped for.
     struct MissingNeighbour {
         var place: Sighting
+        /// The packet that waits, and where it goes.
+        var role: PacketRole
+        var destination: IPAddress
         /// The next hop: the destination itself, or a gateway.
         var address: IPAddress
         var interface: String?
@@ -157,25 +160,26 @@ extension Case {
                 reason.map { $0.hasPrefix("NEIGH_") } ?? false
                 || ["arp_error_report", "ndisc_error_report", "neigh_", "__neigh_"].contains { function.hasPrefix($0) }
             guard isSeen else { return nil }
+            let address = drop.packet.tuple.destination.address
             let route =
-                drop.sighting.netns == 0
-                ? nil : facts.route(routeQuery(to: drop.packet.tuple.destination.address, in: drop.sighting.netns))
-            return missing(at: drop.sighting, to: drop.packet.tuple.destination.address, route, isSeen: true)
+                drop.sighting.netns == 0 ? nil : facts.route(routeQuery(to: address, in: drop.sighting.netns))
+            return missing(drop.role, at: drop.sighting, to: address, route, isSeen: true)
         }
         // Held back by the neighbour table: nothing is freed until it gives up.
         guard case .lost(let at) = ending, !isFinal, !isIncomplete, at.netns != 0, at.stage != .egress,
-            at.stage != .socket, let tuple = step(at)?.packet?.tuple
+            at.stage != .socket, let packet = step(at)?.packet
         else { return nil }
-        let role = step(at)?.packet?.flags.role
-        let destination = role == .syn ? (connection.translated?.destination ?? tuple.destination) : tuple.destination
+        let role = packet.flags.role
+        let destination =
+            role == .syn ? connection.translated?.destination ?? packet.tuple.destination : packet.tuple.destination
         guard let route = facts.route(routeQuery(to: destination.address, in: at.netns)), route.kind == .unicast else {
             return nil
         }
-        return missing(at: at, to: destination.address, route, isSeen: false)
+        return missing(role, at: at, to: destination.address, route, isSeen: false)
     }
 
     private func missing(
-        at place: Sighting, to address: IPAddress, _ route: Route?, isSeen: Bool
+        _ role: PacketRole, at place: Sighting, to address: IPAddress, _ route: Route?, isSeen: Bool
     ) -> MissingNeighbour? {
         let hop = route?.gateway ?? address
         let neighbour = route?.interface.flatMap {
@@ -183,7 +187,8 @@ extension Case {
         }
         guard isSeen || neighbour?.isUnresolved == true else { return nil }
         return MissingNeighbour(
-            place: place, address: hop, interface: route?.interface, state: neighbour?.state, route: route)
+            place: place, role: role, destination: address, address: hop, interface: route?.interface,
+            state: neighbour?.state, route: route)
     }
 
     // MARK: The way back

@@ -178,6 +178,9 @@ extension Listener {
 }
 
 extension PacketRole {
+    /// As in `the SYN to 10.0.0.2:80`, `the SYN-ACK of 10.0.0.2:80`.
+    var toOrOf: String { self == .synack ? "of" : "to" }
+
     var inWords: String {
         switch self {
         case .syn: "SYN"

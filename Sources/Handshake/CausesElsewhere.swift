@@ -92,12 +92,13 @@ extension Cause {
         place: { if case .icmp(let at, _) = $0.ending { at } else { nil } },
         sentence: { c in
             guard case .icmp(_, let error) = c.ending else { return "" }
-            return
-                "\(error.source) says that \(c.destinationInWords) cannot be reached: \(error.words)."
+            let what =
+                c.clientOfICMP.map { "\($0), to which the SYN-ACK went," } ?? c.destinationInWords
+            return "\(error.source) says that \(what) cannot be reached: \(error.words)."
         },
         advice: { c in
             guard case .icmp(_, let error) = c.ending else { return [] }
-            return ["On \(error.source), see its routes and filter rules for \(c.target)"]
+            return ["On \(error.source), see its routes and filter rules for \(c.clientOfICMP ?? c.target)"]
         },
         evidence: { $0.translationEvidence })
 
@@ -130,4 +131,14 @@ extension Cause {
                 "See the way there: \(c.commandHere("ip route get \(c.target.address)"))",
             ]
         })
+}
+
+extension Case {
+    /// The client, where it is an answer to it that an ICMP error quotes.
+    fileprivate var clientOfICMP: Endpoint? {
+        guard case .icmp(let at, _) = ending, let packet = step(at)?.packet, packet.flags.role == .synack else {
+            return nil
+        }
+        return packet.tuple.destination
+    }
 }

@@ -10,7 +10,7 @@ extension Cause {
         sentence: { c in
             let table = c.fullTable.map { " (\($0.count) of \($0.limit) entries)" } ?? ""
             return
-                "The conntrack table is full\(table), so the \(c.droppedRoleInWords) to \(c.destinationInWords) was dropped before any rule saw it."
+                "The conntrack table is full\(table), so the \(c.droppedRoleInWords) \(c.droppedRole.toOrOf) \(c.destinationInWords) was dropped before any rule saw it."
         },
         advice: { c in
             [
@@ -118,7 +118,7 @@ extension Cause {
                 }
             let by = c.rejectingRule?.rule.map { "The rule \($0.inWords)" } ?? "A netfilter rule"
             let role = c.rejection.flatMap(c.step)?.packet?.flags.role ?? .syn
-            return "\(by) rejected the \(role.inWords) to \(c.destinationInWords)\(with ?? "")."
+            return "\(by) rejected the \(role.inWords) \(role.toOrOf) \(c.destinationInWords)\(with ?? "")."
         },
         advice: { c in
             guard let rule = c.rejectingRule?.rule else {
@@ -138,8 +138,8 @@ extension Cause {
         sentence: { c in
             let what = "the \(c.droppedRoleInWords) \(c.droppedTupleInWords)"
             guard let rule = c.droppingRule?.rule else {
-                return
-                    "A netfilter rule or policy dropped \(what) at \(c.netfilterDrop.flatMap { c.step($0.sighting) }?.stage?.name ?? "an unknown stage")."
+                let stage = c.netfilterDrop.flatMap { c.step($0.sighting) }?.stage.map { " at \($0.name)" } ?? ""
+                return "A netfilter rule or policy dropped \(what)\(stage)."
             }
             return rule.isPolicy
                 ? "No rule of the chain \(rule.ruleset ?? "") accepted \(what), and its policy is to drop."
@@ -194,7 +194,8 @@ extension Case {
         }
     }
 
-    var droppedRoleInWords: String { (netfilterDrop?.role ?? .syn).inWords }
+    var droppedRole: PacketRole { netfilterDrop?.role ?? .syn }
+    var droppedRoleInWords: String { droppedRole.inWords }
     var droppedTupleInWords: String { netfilterDrop.map { "\($0.packet.tuple.source) → \($0.packet.tuple.destination)" } ?? "" }
 
     /// The rule that translated the source last on the way.
@@ -217,6 +218,9 @@ extension Case {
         guard let ruleset = rule.ruleset else { return [] }
         let tuple = netfilterDrop?.packet.tuple ?? connection.dialled
         let family = tuple.destination.address.family == .v4 ? "ip" : "ip6"
+        // Of an answer it is the sender that stays the same.
+        let isAnswer = droppedRole == .synack
+        let end = isAnswer ? tuple.source : tuple.destination
         let words = ruleset.split(separator: " ")
         // Chains of iptables have its names; its tables are best left to it.
         if let chain = words.last, words.count == 3, rule.isMadeByIptables {
@@ -224,13 +228,14 @@ extension Case {
             return [
                 "Accept it before: "
                     + commandHere(
-                        "\(program) -t \(words[1]) -I \(chain) -p tcp -d \(tuple.destination.address) --dport \(tuple.destination.port) -j ACCEPT"
+                        "\(program) -t \(words[1]) -I \(chain) -p tcp \(isAnswer ? "-s" : "-d") \(end.address) --\(isAnswer ? "sport" : "dport") \(end.port) -j ACCEPT"
                     ),
                 "See the chain: \(commandHere("\(program) -t \(words[1]) -nvL \(chain) --line-numbers"))",
             ]
         }
         let position = rule.isPolicy ? "" : rule.id.map { " position \($0)" } ?? ""
-        let accept = "\(family) daddr \(tuple.destination.address) tcp dport \(tuple.destination.port) accept"
+        let (address, port) = isAnswer ? ("saddr", "sport") : ("daddr", "dport")
+        let accept = "\(family) \(address) \(end.address) tcp \(port) \(end.port) accept"
         return [
             "Accept it before: \(commandHere("nft insert rule \(ruleset)\(position) \(accept)"))",
             "See the chain: \(commandHere("nft -a list chain \(ruleset)"))",

@@ -8,8 +8,12 @@ extension Cause {
         sentence: { c in
             let drop = c.forwardingOff?.drop
             let by = drop?.interface.map { " by \($0)" } ?? ""
+            guard let drop, drop.role != .syn else {
+                return
+                    "\(c.destinationInWords) is not an address of \(c.placeInWords), which does not forward what comes in\(by)."
+            }
             return
-                "\(c.destinationInWords) is not an address of \(c.placeInWords), which does not forward what comes in\(by)."
+                "\(drop.packet.tuple.destination) is not an address of \(c.placeInWords), which does not forward what comes in\(by); the \(drop.role.inWords) for it was dropped."
         },
         advice: { c in
             guard let drop = c.forwardingOff?.drop else { return [] }
@@ -88,8 +92,8 @@ extension Cause {
             if c.missingRoute?.role == .synack {
                 return "The answer of \(c.destinationInWords) could not be sent to \(address): \(why)."
             }
-            return
-                "The \(c.missingRoute?.role.inWords ?? "SYN") to \(c.destinationInWords) could not be sent on: \(why)."
+            let role = c.missingRoute?.role ?? .syn
+            return "The \(role.inWords) \(role.toOrOf) \(c.destinationInWords) could not be sent on: \(why)."
         },
         advice: { c in
             guard let found = c.missingRoute else { return [] }
@@ -112,18 +116,19 @@ extension Cause {
             guard let found = c.missingNeighbour else { return "" }
             let on = found.interface.map { " on \($0)" } ?? ""
             let how = found.address.family == .v4 ? "ARP" : "neighbour discovery"
+            let destination = found.role == .syn ? c.destinationInWords : "\(found.destination)"
             let what =
-                found.address == c.target.address
-                ? "\(c.destinationInWords)" : "\(found.address), the gateway to \(c.destinationInWords),"
+                found.address == found.destination ? destination : "\(found.address), the gateway to \(destination),"
             let state = found.state.map { " (\($0))" } ?? ""
-            return "Nobody\(on) answers \(how) for \(what)\(state), so the SYN could not be sent."
+            return
+                "Nobody\(on) answers \(how) for \(what)\(state), so the \(found.role.inWords) could not be sent."
         },
         advice: { c in
             guard let found = c.missingNeighbour else { return [] }
             let device = found.interface.map { " dev \($0)" } ?? ""
             return [
                 "See whether \(found.address) is up and on this network: \(c.commandHere("ip neigh show \(found.address)\(device)"))",
-                "If it is not, correct the translation or the route: \(c.commandHere("ip route get \(c.target.address)"))",
+                "If it is not, correct the \(found.role == .syn ? "translation or the " : "")route: \(c.commandHere("ip route get \(found.destination)"))",
             ]
         },
         evidence: { c in (c.missingNeighbour?.route.map { [.route($0.text)] } ?? []) + c.translationEvidence })

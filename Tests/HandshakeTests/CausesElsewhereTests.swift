@@ -304,6 +304,26 @@ struct ICMPUnreachableTests {
                 == "2001:db8::1 says that [2001:db8::10]:80 cannot be reached: address unreachable (type 1, code 3).")
     }
 
+    @Test("Is about the answer, so it is the client that cannot be reached")
+    func answer() {
+        let story = Story()
+        story.tell(
+            sent + [
+                synack(from: inner, to: client).received(by: "eth1", index: 3),
+                synack(from: published, to: client).answering(.toInner).sent(by: "eth0"),
+                synack(from: published, to: client).icmp(
+                    from: "198.51.100.1", to: "203.0.113.10", .ingress, by: "eth0"),
+            ], at: .zero)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.icmpUnreachable])
+        #expect(
+            story.verdicts[0].sentence
+                == "198.51.100.1 says that 198.51.100.7:41234, to which the SYN-ACK went, cannot be reached: host unreachable (type 3, code 1)."
+        )
+        #expect(
+            story.verdicts[0].advice == ["On 198.51.100.1, see its routes and filter rules for 198.51.100.7:41234"])
+    }
+
     @Test("Made here is no end: what it tells of has its own cause")
     func made() {
         let story = Story()

@@ -89,6 +89,27 @@ struct ForwardingDisabledTests {
         }
     }
 
+    @Test("The answer is what came in by the device that does not forward")
+    func answer() {
+        let answer = synack(from: inner, to: client)
+        let story = Story()
+        story.facts.sysctl("net/ipv4/conf/eth1/forwarding", is: 0)
+        story.facts.sysctl("net/ipv4/ip_forward", is: 1)
+        story.facts.route(to: "198.51.100.7", .unicast, by: "eth0")
+        story.tell(
+            translated + [
+                throughNAT.sent(by: "eth1", index: 3), answer.received(by: "eth1", index: 3),
+                answer.answering(.toInner).dropped(in: "ip_error", by: "eth1"),
+            ], at: .zero)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.forwardingDisabled])
+        #expect(
+            story.verdicts[0].sentence
+                == "198.51.100.7:41234 is not an address of this network namespace, which does not forward what comes in by eth1; the SYN-ACK for it was dropped."
+        )
+        #expect(story.verdicts[0].advice == ["Turn forwarding on: sysctl -w net.ipv4.conf.eth1.forwarding=1"])
+    }
+
     @Test("In IPv6 one setting decides")
     func version6() {
         let packet = syn(from: "[2001:db8::7]:41234", to: "[fd00::2]:8080")
@@ -289,6 +310,24 @@ struct NoRouteTests {
         #expect(story.verdicts[0].advice[0] == "Add a route: ip -6 route add fd00::2 via GATEWAY")
     }
 
+    @Test("The answer has no way back")
+    func answer() {
+        let answer = synack(from: inner, to: client)
+        let story = Story()
+        story.facts.route(to: "198.51.100.7", .none)
+        story.tell(
+            translated + [
+                throughNAT.sent(by: "eth1", index: 3), answer.received(by: "eth1", index: 3),
+                answer.answering(.toInner).dropped(in: "ip_error", for: "IP_INNOROUTES", by: "eth1"),
+            ], at: .zero)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.noRoute])
+        #expect(
+            story.verdicts[0].sentence
+                == "The SYN-ACK of 10.0.0.2:8080 (dialled as 203.0.113.10:80) could not be sent on to 198.51.100.7: this network namespace has no route to it."
+        )
+    }
+
     // MARK: Rewritten at OUTPUT
 
     private func rewrittenHere(_ story: Story) {
@@ -390,6 +429,27 @@ struct NeighborUnreachableTests {
         #expect(
             story.verdicts[0].sentence
                 == "Nobody answers neighbour discovery for [fd00::2]:8080, so the SYN could not be sent.")
+    }
+
+    @Test("The answer waits for the client's neighbour")
+    func answer() {
+        let answer = synack(from: inner, to: client)
+        let story = Story()
+        story.facts.route(to: "198.51.100.7", .unicast, by: "eth0", gateway: "203.0.113.1")
+        story.facts.neighbour("203.0.113.1", at: "eth0", is: "FAILED")
+        story.tell(
+            translated + [
+                throughNAT.sent(by: "eth1", index: 3), answer.received(by: "eth1", index: 3),
+                synack(from: published, to: client).answering(.toInner).dropped(in: "arp_error_report", by: "eth0"),
+            ], at: .zero)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.neighborUnreachable])
+        #expect(
+            story.verdicts[0].sentence
+                == "Nobody on eth0 answers ARP for 203.0.113.1, the gateway to 198.51.100.7, (FAILED), so the SYN-ACK could not be sent."
+        )
+        #expect(
+            story.verdicts[0].advice[1] == "If it is not, correct the route: ip route get 198.51.100.7")
     }
 
     // MARK: Held back

@@ -137,6 +137,19 @@ struct FilterRejectedTests {
             someSyn.icmp(from: "203.0.113.1", code: 0, .egress, by: "eth0"))
         #expect(story.codes == [.noRoute])
     }
+
+    @Test("The answer was rejected")
+    func answer() {
+        let answer = synack(from: published, to: client)
+        let story = Story()
+        story.settles(
+            someSyn.received(by: "eth0"), someSyn.sent(by: "eth1", index: 3), answer.received(by: "eth1", index: 3),
+            answer.reset(by: .netfilter), answer.dropped(in: "nft_do_chain", for: "NETFILTER_DROP", .forward))
+        #expect(story.codes == [.filterRejected])
+        #expect(
+            story.verdicts[0].sentence
+                == "A netfilter rule rejected the SYN-ACK of 203.0.113.10:80 with a TCP reset.")
+    }
 }
 
 @Suite("A rule drops")
@@ -238,6 +251,16 @@ struct FilterDroppedTests {
         }
     }
 
+    @Test("Where the stage is not known, it is left out")
+    func stageUnknown() {
+        let story = Story()
+        story.settles(someSyn.received(by: "eth0"), someSyn.dropped(in: "nft_do_chain", for: "NETFILTER_DROP"))
+        #expect(
+            story.verdicts.map(\.sentence) == [
+                "A netfilter rule or policy dropped the SYN 198.51.100.7:41234 → 203.0.113.10:80."
+            ])
+    }
+
     @Test("nf_hook_slow freed it, and there is one rule that can have been it")
     func onlyCandidate() {
         for reason in ["NETFILTER_DROP", nil] {
@@ -317,6 +340,28 @@ struct FilterDroppedTests {
             someSyn.decided(.drop, by: 5, in: "ip filter output", .output),
             someSyn.with(.plain).dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .output))
         #expect(story.codes == [.filterDropped] && story.verdicts[0].stage == .output)
+    }
+
+    @Test("The answer was dropped, and its way back is to be opened")
+    func answer() {
+        let answer = synack(from: inner, to: client)
+        let story = Story()
+        story.facts.rules(rule(.drop, at: .forward, handle: 21))
+        story.tell(
+            Scene.synReachesTCP.dropLast() + [
+                throughNAT.sent(by: "eth1", index: 3), answer.received(by: "eth1", index: 3),
+                answer.answering(.toInner).conntrack(.match),
+                answer.answering(.toInner).dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .forward, by: "eth1"),
+            ], at: .zero)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.filterDropped])
+        #expect(
+            story.verdicts[0].sentence
+                == "The rule ip filter forward handle 21 dropped the SYN-ACK 10.0.0.2:8080 → 198.51.100.7:41234.")
+        #expect(
+            story.verdicts[0].advice.first
+                == "Accept it before: nft insert rule ip filter forward position 21 ip saddr 10.0.0.2 tcp sport 8080 accept"
+        )
     }
 
     @Test("Evidence of a drop stands, whatever was lost")
