@@ -222,7 +222,8 @@ struct AcceptQueueTests {
             last.received(by: "eth0"),
         ]
         for end in [
-            last.dropped(in: "tcp_v4_rcv", for: "NOT_SPECIFIED"), last.byTracepoint().reset(socket: 0x9000),
+            last.dropped(in: "tcp_v4_rcv"), last.dropped(in: "tcp_v4_rcv", for: "NOT_SPECIFIED"),
+            last.dropped(in: "tcp_v4_rcv", for: "TCP_LISTEN_OVERFLOW"), last.byTracepoint().reset(socket: 0x9000),
         ] {
             let story = Story()
             story.facts.listening(listener("203.0.113.10:80", waiting: 129), port: 80)

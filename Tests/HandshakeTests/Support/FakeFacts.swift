@@ -137,7 +137,7 @@ enum FakeKernel {
     private static let reasons = [
         "NOT_SPECIFIED", "NETFILTER_DROP", "NO_SOCKET", "TCP_CSUM", "IP_RPFILTER", "IP_INNOROUTES", "IP_OUTNOROUTES",
         "IPV6_NOROUTE", "NEIGH_FAILED", "NEIGH_QUEUEFULL", "TCP_MINTTL", "TCP_MD5NOTFOUND", "XFRM_POLICY",
-        "SOCKET_FILTER", "NOMEM",
+        "SOCKET_FILTER", "NOMEM", "TCP_LISTEN_OVERFLOW",
     ]
     private static let text: UInt64 = 0xffff_ffff_8100_0000
     private static let firstReason: UInt32 = 0x100
