@@ -160,9 +160,10 @@ public final class Explainer {
             }
             if let near { return near }
         }
-        guard o.packet?.flags.role == .syn, o.packet?.flags.isEmpty == false, let dialled = o.dialled else {
-            return nil
-        }
+        // What an ICMP error quotes may have been translated: it does not tell what was dialled.
+        guard o.kind != .icmp, o.packet?.flags.role == .syn, o.packet?.flags.isEmpty == false,
+            let dialled = o.dialled
+        else { return nil }
         makeRoom(at: o.time)
         let connection = Connection(isn: o.isn, dialled: dialled, startTime: o.time)
         connection.trail.note(dialled)

@@ -212,11 +212,13 @@ struct ICMPStepTests {
 
     @Test("One that quotes a packet of no connection begins none")
     func stranger() {
-        let story = Story()
-        var quoted = someSyn
-        quoted.flags = []
-        story.at(.zero, quoted.icmp(from: "203.0.113.1", .ingress))
-        #expect(story.steps.isEmpty)
+        for flags in [TCPFlags.syn, []] {
+            let story = Story()
+            var quoted = someSyn
+            quoted.flags = flags
+            story.at(.zero, quoted.icmp(from: "203.0.113.1", .ingress))
+            #expect(story.steps.isEmpty)
+        }
     }
 
     @Test("After success, one is no step")
