@@ -82,7 +82,7 @@ extension Case {
     /// Whether nftables freed the packet, no rule or policy can have dropped it, and some can have rejected
     /// it: then the answer was not seen.
     func findSilentRejection() -> Sighting? {
-        guard let drop = netfilterDrop, isFreedByRule(drop), ruling(on: drop.role, in: drop.sighting.netns) == nil,
+        guard let drop = netfilterDrop, isFreedByRule(drop), ruling(on: drop.role, at: drop.sighting) == nil,
             let dropping = candidates(.drop, for: drop, anywhere: true), dropping.isComplete,
             dropping.candidates.isEmpty, candidates(.reject, for: drop)?.candidates.isEmpty == false
         else { return nil }
@@ -100,7 +100,17 @@ extension Case {
             RuleSearch(
                 effect: effect, stage: stage, tuple: drop.packet.tuple, flags: drop.packet.flags,
                 inputInterface: isLeaving ? nil : drop.interface, outputInterface: nil,
-                netns: drop.sighting.netns))
+                netns: drop.sighting.netns, tracking: tracking(of: drop)))
+    }
+
+    /// What `ct state` of rules said of a packet where it was dropped. nil: without an entry it may have been
+    /// INVALID, or not have come to conntrack yet.
+    private func tracking(of drop: Attempt.Drop) -> RuleSearch.TrackingState? {
+        guard let step = step(drop.sighting) else { return nil }
+        if let entry = step.conntrack {
+            return entry.status.contains(.expected) ? nil : entry.isNew ? .new : .established
+        }
+        return connection.attempt.untracked[drop.role]?.netns == drop.sighting.netns ? .untracked : nil
     }
 
     // MARK: Conntrack
