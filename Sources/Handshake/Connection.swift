@@ -214,6 +214,8 @@ struct Attempt {
     var stale: (sighting: Sighting, entry: ConntrackEntry)?
     /// Put to conntrack, which has not said anything yet.
     var askedConntrack: Sighting?
+    /// Where packets were put to conntrack last, by namespace: its functions do not all tell.
+    var conntrackStages: [UInt32: Stage] = [:]
     var entry: ConntrackEntry?
     /// The rule or policy that decided last on a packet, by namespace.
     var rulings: [UInt32: Ruling] = [:]

@@ -28,6 +28,7 @@ extension StepWriter {
             // A question. The answer has a step of its own; none at all is one as well. Over loopback a packet
             // comes by a second time, has its entry already, and is not answered (nf_conntrack_in).
             guard o.conntrack == nil else { return }
+            connection.attempt.conntrackStages[o.netns] = o.stage
             if let last = connection.steps.indices.last {
                 connection.attempt.askedConntrack = Sighting(
                     time: o.time, kind: o.kind, stage: o.stage, netns: o.netns, interface: nil, step: last)
@@ -79,7 +80,8 @@ extension StepWriter {
     /// (`packet (index %d) in dir %d ignored`, nf_conntrack_tcp_packet).
     func invalid(_ words: String) {
         if words.contains("ignored") { return }
-        let sighting = add(.conntrackInvalid, reason: words.isEmpty ? nil : words)
+        let sighting = add(
+            .conntrackInvalid, stage: o.stage ?? connection.attempt.conntrackStages[o.netns], reason: words.isEmpty ? nil : words)
         guard let role, connection.attempt.invalid[role] == nil else { return }
         connection.attempt.invalid[role] = sighting
     }
