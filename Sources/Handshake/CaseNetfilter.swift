@@ -43,10 +43,7 @@ extension Case {
             return Decision(rule: ruling.rule, isCertain: true)
         }
         var found = candidates(.drop, for: drop)
-        if found?.candidates.isEmpty == true {
-            // Hooks of bridges and devices cannot always be told from those of IP.
-            found = candidates(.drop, for: drop, anywhere: true)
-        }
+        if found?.candidates.isEmpty == true { found = candidatesOfOtherHooks(for: drop) }
         if isFreedByRule(drop) { return Decision(rule: found?.only, isConcluded: true, isCertain: true) }
         // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
         // there is one that can have done it. What OUTPUT rewrote for a destination without route comes to
@@ -89,11 +86,31 @@ extension Case {
         return drop.sighting
     }
 
+    /// Hooks of bridges and devices cannot always be told from those of IP, nor from each other. A packet that
+    /// is routed on is none that INPUT or OUTPUT saw, whatever their rules would have done with it.
+    private func candidatesOfOtherHooks(for drop: Attempt.Drop) -> RuleCandidates? {
+        guard var found = candidates(.drop, for: drop, anywhere: true) else { return nil }
+        let foreign: [Stage] =
+            switch step(drop.sighting)?.stage {
+            case .ingress, .prerouting: [.input, .forward, .output, .postrouting]
+            case .input: [.forward, .output, .postrouting]
+            case .forward, .postrouting: [.input, .output]
+            case .output: [.prerouting, .input, .forward]
+            default: []
+            }
+        for stage in foreign {
+            guard let there = candidates(.drop, for: drop, at: stage) else { continue }
+            let rules = Set(there.candidates.map(\.rule).filter(\.isOfIP))
+            found.candidates.removeAll { rules.contains($0.rule) }
+        }
+        return found
+    }
+
     private func candidates(
-        _ effect: RuleSearch.Effect, for drop: Attempt.Drop, anywhere: Bool = false
+        _ effect: RuleSearch.Effect, for drop: Attempt.Drop, anywhere: Bool = false, at other: Stage? = nil
     ) -> RuleCandidates? {
         guard drop.sighting.netns != 0 else { return nil }
-        let stage = anywhere ? nil : step(drop.sighting)?.stage
+        let stage = anywhere ? nil : other ?? step(drop.sighting)?.stage
         // The device that the packet had is the one it came by, until it is to leave.
         let isLeaving = stage == .output || stage == .postrouting || stage == .egress
         return facts.rules(

@@ -246,6 +246,12 @@ extension Case {
 extension Rule {
     var isPolicy: Bool { id == nil && text?.hasPrefix("policy ") == true }
 
+    /// Its table is of a family whose hooks are IP's.
+    var isOfIP: Bool {
+        guard let family = ruleset?.split(separator: " ").first else { return false }
+        return family != "bridge" && family != "netdev"
+    }
+
     /// Its text is as iptables writes it.
     var isMadeByIptables: Bool { text.map { $0.hasPrefix("-") || $0.contains(" -j ") || $0.contains(" -g ") } ?? false }
 

@@ -296,6 +296,30 @@ struct FilterDroppedTests {
         #expect(story.verdicts[0].sentence.hasPrefix("A netfilter rule or policy dropped"))
     }
 
+    @Test("It was at a bridge's hook or a device's, which look like others")
+    func otherHook() {
+        for (stage, ruleset) in [
+            (Stage.input, "bridge filter input"), (.ingress, "netdev filter ingress"),
+            (.postrouting, "ip mangle postrouting"),
+        ] {
+            let story = Story()
+            let there = rule(.drop, at: stage, in: ruleset)
+            story.facts.rules(there)
+            dropped(story)
+            #expect(story.codes == [.filterDropped] && story.verdicts[0].rule == there.rule)
+        }
+    }
+
+    @Test("What is routed on was seen by no rule of INPUT or OUTPUT, freed by nftables or not")
+    func foreignHook() {
+        for (function, code) in [("nf_hook_slow", VerdictCode.dropped), ("nft_do_chain", .filterDropped)] {
+            let story = Story()
+            story.facts.rules(rule(.drop, at: .input), rule(.drop, at: .output, handle: 8))
+            dropped(story, in: function)
+            #expect(story.codes == [code] && story.verdicts[0].rule == nil)
+        }
+    }
+
     @Test("nf_hook_slow freed it, and no rule can have been it, or nobody knows")
     func noCandidate() {
         let none = Story()
