@@ -214,23 +214,28 @@ final class Case {
     /// Those that no device keeps from it: they listen since after the SYN came.
     var lateListeners: [Listener] {
         matchingListeners.filter { listener in
-            guard let tied = listener.interface else { return arrivalVRF == nil }
+            guard let tied = listener.interface else { return deafVRF == nil }
             return tied.name != nil && (tied.name == arrivalDevice || tied.name == arrivalVRF)
         }
     }
 
     /// The VRF by which the SYN came in, where sockets that are tied to nothing hear nothing of it
     /// (tcp_l3mdev_accept, inet_bound_dev_eq); nil: none, or they do.
+    var deafVRF: String? { hearsNoVRF ? arrivalVRF : nil }
+
+    /// The VRF that has the device by which the SYN came in.
     lazy var arrivalVRF: String? = {
-        guard let reset = unheardSyn, let device = arrivalDevice, reset.sighting.netns != 0,
-            let vrf = facts.name(.vrf(interface: device, netns: reset.sighting.netns)),
-            facts.sysctl("net/ipv4/tcp_l3mdev_accept", netns: reset.sighting.netns) == "0"
-        else { return nil }
-        return vrf
+        guard let reset = unheardSyn, let device = arrivalDevice, reset.sighting.netns != 0 else { return nil }
+        return facts.name(.vrf(interface: device, netns: reset.sighting.netns))
+    }()
+
+    private lazy var hearsNoVRF: Bool = {
+        guard let netns = unheardSyn?.sighting.netns, netns != 0 else { return false }
+        return facts.sysctl("net/ipv4/tcp_l3mdev_accept", netns: netns) == "0"
     }()
 
     /// The device by which the SYN came into the namespace that looked for a listener.
-    private var arrivalDevice: String? {
+    var arrivalDevice: String? {
         guard let reset = unheardSyn else { return nil }
         return connection.steps.last {
             $0.action == .syn && $0.stage == .ingress && $0.netns == reset.sighting.netns

@@ -146,6 +146,12 @@ extension Case {
         placeStep?.netnsName.map { "network namespace \($0)" } ?? "its own network namespace"
     }
 
+    /// `eth0`, with the VRF that has it.
+    var arrivalInWords: String {
+        guard let device = arrivalDevice else { return "this interface" }
+        return device + (arrivalVRF.map { $0 == device ? "" : " (VRF \($0))" } ?? "")
+    }
+
     var othersInWords: String {
         let shown = otherListeners.prefix(3).map { listener in
             "\(listener.owner) listens on \(listener.endpoint)"

@@ -11,14 +11,14 @@ extension Cause {
             let tied = c.matchingListeners.map { listener in
                 "\(listener.owner) listens on \(listener.endpoint), "
                     + (listener.interface == nil
-                        ? "tied to no device, while the SYN came by the VRF \(c.arrivalVRF ?? "")"
+                        ? "tied to no device, which hears nothing of a VRF"
                         : "tied to \(listener.deviceName)")
             }
             return
-                "Nothing takes a SYN for \(c.destinationInWords) from this interface: \(tied.joined(separator: "; "))."
+                "Nothing takes a SYN for \(c.destinationInWords) from \(c.arrivalInWords): \(tied.joined(separator: "; "))."
         },
         advice: { c in
-            if let vrf = c.arrivalVRF, c.matchingListeners.contains(where: { $0.interface == nil }) {
+            if let vrf = c.deafVRF, c.matchingListeners.contains(where: { $0.interface == nil }) {
                 return [
                     "Let sockets that are tied to nothing hear what comes by VRFs: \(c.commandHere("sysctl -w net.ipv4.tcp_l3mdev_accept=1"))",
                     "Or run \(c.matchingListeners[0].processName) in the VRF: \(c.commandHere("ip vrf exec \(vrf) COMMAND"))",
@@ -30,7 +30,7 @@ extension Cause {
         },
         evidence: { c in
             c.matchingListeners.map(Evidence.listener)
-                + (c.arrivalVRF == nil ? [] : [.sysctl(name: "net.ipv4.tcp_l3mdev_accept", value: "0")])
+                + (c.deafVRF == nil ? [] : [.sysctl(name: "net.ipv4.tcp_l3mdev_accept", value: "0")])
                 + c.translationEvidence
         },
         process: { $0.matchingListeners.first?.process })

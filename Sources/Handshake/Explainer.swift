@@ -300,6 +300,8 @@ public final class Explainer {
         if verdict.outcome != .success { evidence.tellConcludedRules() }
         show(connection, from: before)
         connection.concluded = ending.key(in: connection)
+        // Known by another sign, such as a drop that came of what was concluded before: nothing new.
+        if let known = connection.verdict, verdict.saysTheSame(as: known), !isFinal { return }
         verdict.isRevised = connection.verdict != nil
         connection.verdict = verdict
         guard connection.isAskedFor, !isExhausted else { return }
@@ -319,6 +321,11 @@ public final class Explainer {
 }
 
 extension Verdict {
+    /// The same cause at the same place, by the same rule.
+    fileprivate func saysTheSame(as other: Verdict) -> Bool {
+        code == other.code && netns == other.netns && rule == other.rule && process == other.process
+    }
+
     init(_ cause: Cause, _ c: Case) {
         let place = cause.place(c)
         let step = place.flatMap(c.step)

@@ -203,7 +203,7 @@ struct ListenerCausesTests {
         #expect(verdict.code == .listenerOtherDevice)
         #expect(
             verdict.sentence
-                == "Nothing takes a SYN for 10.0.0.2:8080 (dialled as 203.0.113.10:80) from this interface: nginx (pid 812) listens on 0.0.0.0:8080, tied to eth1."
+                == "Nothing takes a SYN for 10.0.0.2:8080 (dialled as 203.0.113.10:80) from eth0: nginx (pid 812) listens on 0.0.0.0:8080, tied to eth1."
         )
         #expect(verdict.evidence == [.listener(tied)] && verdict.process?.pid == 812)
     }

@@ -248,7 +248,7 @@ struct NoRouteTests {
         let verdict = try #require(story.verdicts.first)
         #expect(
             verdict.sentence
-                == "The SYN to 10.0.0.2:8080 (dialled as 203.0.113.10:80) could not be sent on to 10.0.0.2: this network namespace has no route to it."
+                == "The SYN to 10.0.0.2:8080 (dialled as 203.0.113.10:80) could not be sent on: this network namespace has no route to it."
         )
         #expect(
             verdict.advice == [
@@ -265,7 +265,7 @@ struct NoRouteTests {
         #expect(story.codes == [.noRoute])
         #expect(
             story.verdicts[0].sentence.hasSuffix(
-                "could not be sent on to 10.0.0.2: a route refuses it: \(kind.rawValue) 10.0.0.0/8."))
+                "could not be sent on: a route refuses it: \(kind.rawValue) 10.0.0.0/8."))
         #expect(story.verdicts[0].evidence.contains(.route("\(kind.rawValue) 10.0.0.0/8")))
         #expect(story.verdicts[0].advice[0] == "Remove or correct the route: ip route show table all")
     }
@@ -324,7 +324,7 @@ struct NoRouteTests {
         #expect(story.codes == [.noRoute])
         #expect(
             story.verdicts[0].sentence
-                == "The SYN-ACK of 10.0.0.2:8080 (dialled as 203.0.113.10:80) could not be sent on to 198.51.100.7: this network namespace has no route to it."
+                == "The answer of 10.0.0.2:8080 (dialled as 203.0.113.10:80) could not be sent to 198.51.100.7: this network namespace has no route to it."
         )
     }
 

@@ -283,7 +283,7 @@ struct FilterDroppedTests {
             Set(searches) == [
                 RuleSearch(
                     effect: .drop, stage: .forward, tuple: flow(client, inner), flags: .syn, inputInterface: "eth0",
-                    outputInterface: nil, netns: Place.gateway)
+                    outputInterface: nil, netns: Place.gateway, tracking: .new)
             ])
     }
 
