@@ -92,6 +92,12 @@ public final class Explainer {
         advance(to: observation.time)
         if let only = options.filter.netns, observation.netns != only { return }
         guard let connection = connection(for: observation) else { return }
+        // How the last attempt ended is told before the next one makes it forgotten.
+        if connection.isRepeated(by: observation), connection.verdict?.outcome != .success,
+            let ending = connection.decisiveEnding, ending.explainsMore(than: connection)
+        {
+            conclude(connection, at: observation.time, isFinal: false)
+        }
         let before = connection.steps.count
         connection.absorb(observation, names: names)
         show(connection, from: before)
@@ -264,7 +270,7 @@ public final class Explainer {
     }
 
     private func settleTime(of connection: Connection) -> UInt64 {
-        connection.attempt.reset != nil && connection.attempt.firstRst == nil
+        connection.attempt.reset != nil && connection.attempt.firstRst == nil && connection.attempt.clientRst == nil
             ? Self.settleTimeUntilReset : Self.settleTime
     }
 
@@ -301,7 +307,7 @@ public final class Explainer {
         show(connection, from: before)
         connection.concluded = ending.key(in: connection)
         // Known by another sign, such as a drop that came of what was concluded before: nothing new.
-        if let known = connection.verdict, verdict.saysTheSame(as: known), !isFinal { return }
+        if let known = connection.verdict, verdict.saysTheSame(as: known) { return }
         verdict.isRevised = connection.verdict != nil
         connection.verdict = verdict
         guard connection.isAskedFor, !isExhausted else { return }

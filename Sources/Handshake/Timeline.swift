@@ -26,6 +26,20 @@ extension Connection {
     }
 }
 
+extension Connection {
+    /// Whether its SYN came by this place already: it was sent again.
+    func isRepeated(by o: Observation) -> Bool {
+        guard o.kind == .packet, let packet = o.packet, packet.flags.role == .syn else { return false }
+        return attempt.places.contains(Attempt.Place(o, packet.tuple))
+    }
+}
+
+extension Attempt.Place {
+    init(_ o: Observation, _ tuple: Tuple) {
+        self.init(hook: o.hook, netns: o.netns, interface: o.interfaceIndex, tuple: tuple)
+    }
+}
+
 /// Writes the steps of one observation.
 struct StepWriter {
     let connection: Connection
@@ -122,7 +136,7 @@ struct StepWriter {
 
     /// A SYN that comes by the same place again was sent again: what follows may end otherwise.
     func beginAttemptIfRepeated(_ tuple: Tuple) {
-        let place = Attempt.Place(hook: o.hook, netns: o.netns, interface: o.interfaceIndex, tuple: tuple)
+        let place = Attempt.Place(o, tuple)
         if connection.attempt.places.contains(place) { connection.attempt = Attempt() }
         connection.attempt.places.insert(place)
     }

@@ -56,7 +56,8 @@ struct RuleTraceSwitch: ~Copyable {
 
     /// A table, a chain without a hook, and a rule `meta nftrace set 1`, in one transaction (nfnetlink_rcv_batch).
     static func batch() -> [UInt8] {
-        let table = "nattrace", chain = "trace"
+        let table = "nattrace"
+        let chain = "trace"
         var batch = NetlinkBatch()
         batch.begin()
         batch.message(Int32(NFT_MSG_NEWTABLE.rawValue)) { $0.string(NFTA_TABLE_NAME.rawValue, table) }

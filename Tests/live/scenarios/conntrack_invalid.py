@@ -61,6 +61,7 @@ def near_miss_checksum_not_looked_at(s):
 def answer_after_the_entry_is_gone(s):
     """The SYN-ACK takes its time, and meanwhile somebody deletes the entry."""
     net, host, translated = forwarded_far(s, lambda net: [far_host.synack()], hold=True)
+    s.trace("--unanswered-after", "60s")  # that the SYN, sent again, has no answer is another story
     s.meanwhile("wait for the SYN beyond the gateway", host.wait_syn)
     s.meanwhile("delete the entry", lambda: s.forget(net.gateway_ns, (net.public, s.port)))
     s.meanwhile("answer", host.release)

@@ -15,7 +15,7 @@ def forwarded(s, to=None):
     return net, dialled, translated
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("nft",))
 def backend_refuses_seen_from_gateway(s):
     net, dialled, translated = forwarded(s)
     s.trace("--netns", net.gateway_ns)
@@ -24,7 +24,7 @@ def backend_refuses_seen_from_gateway(s):
         steps=ways.refused_beyond(dialled, translated), no_steps=("reset", "listener")))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("iptables",))
 def backend_refuses_seen_whole(s):
     """The backend's namespace is on this machine: the reset is seen where it is made."""
     net, dialled, translated = forwarded(s)

@@ -16,7 +16,7 @@ def output_dnat(s, address):
     return net, dialled, translated
 
 
-@scenario(dialects=DIALECTS, variants={"remote": "elsewhere", "own": "public"}, vm=IN_TURN)
+@scenario(dialects=DIALECTS, variants={"remote": "elsewhere", "own": "public"}, vm=("nft",))
 def output_dnat_other_address(s):
     net, dialled, translated = output_dnat(s, s.variant)
     app = s.listen(net.host_ns, net.other)
@@ -25,14 +25,14 @@ def output_dnat_other_address(s):
         netns=net.host_ns, steps=ways.refused_from_here(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("nft",))
 def output_dnat_no_listener(s):
     net, dialled, translated = output_dnat(s, "elsewhere")
     s.connect(net.host_ns, *dialled, sees="refused", verdict=Verdict(
         "no_listener", nat=translated, netns=net.host_ns, steps=ways.refused_from_here(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("iptables",))
 def output_dnat_established(s):
     net, dialled, translated = output_dnat(s, "elsewhere")
     s.listen(net.host_ns, net.inner)

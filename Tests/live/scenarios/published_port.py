@@ -17,7 +17,7 @@ def published(s):
     return net, dialled, translated
 
 
-@scenario(dialects=ALL, vm=IN_TURN)
+@scenario(dialects=ALL, vm=("nft", "iptables-legacy"))
 def article(s):
     """The application is bound to another address of the host than the one that the rule names."""
     net, dialled, translated = published(s)
@@ -28,7 +28,7 @@ def article(s):
         steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=NFT_AND_IPTABLES, vm=True)
+@scenario(dialects=NFT_AND_IPTABLES, vm=("nft",))
 def no_listener(s):
     net, dialled, translated = published(s)
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
@@ -36,7 +36,7 @@ def no_listener(s):
         steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=NFT_AND_IPTABLES, vm=IN_TURN)
+@scenario(dialects=NFT_AND_IPTABLES, vm=("iptables",))
 def loopback_only(s):
     net, dialled, translated = published(s)
     app = s.listen(net.server_ns, net.loopback)
@@ -45,7 +45,7 @@ def loopback_only(s):
         netns=net.server_ns, steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=ALL, vm=IN_TURN)
+@scenario(dialects=ALL, vm=("iptables",))
 def repaired(s):
     """The article's case with the binding repaired."""
     net, dialled, translated = published(s)

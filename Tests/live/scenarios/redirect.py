@@ -14,7 +14,7 @@ def redirected(s):
     return net, (net.server, s.port), (net.server, s.app_port)
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("nft",))
 def redirect_without_listener(s):
     net, dialled, translated = redirected(s)
     s.connect(net.client_ns, net.server, sees="refused", verdict=Verdict(
@@ -22,7 +22,7 @@ def redirect_without_listener(s):
         steps=ways.refused(dialled, translated)))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("iptables",))
 def redirect_with_listener(s):
     net, dialled, translated = redirected(s)
     s.listen(net.server_ns, net.any)

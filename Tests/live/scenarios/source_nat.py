@@ -26,7 +26,7 @@ def masquerade_alone(s):
     s.connect(net.client_ns, backend, s.app_port, **outcome(s, net, net.lan, None, net.backend_ns[0], backend))
 
 
-@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("refused",))
+@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("nft",))
 def masquerade_beside_dnat(s):
     net = s.gateway()
     backend = net.backends[0]
@@ -37,7 +37,7 @@ def masquerade_beside_dnat(s):
               **outcome(s, net, net.lan, (backend, s.app_port), net.backend_ns[0], backend))
 
 
-@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("established",))
+@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("iptables",))
 def snat_from_inside(s):
     """A backend dials out; the gateway gives it its public address, and the other side answers to that."""
     net = s.gateway()

@@ -58,8 +58,10 @@ def entry_of_a_client_that_gave_up(s):
     s.trace("--unanswered-after", "2s")
 
     def repair():
-        s.rules.added[0].remove()
+        # Never without any: the namespace would let go of conntrack meanwhile.
+        old_rule = s.rules.added[0]
         s.rules.dnat(net.gateway_ns, dialled, (net.backends[0], s.app_port)).should_match = False
+        old_rule.remove()
 
     s.meanwhile("let the rule name the new backend", repair)
     s.connect(net.client_ns, net.public, sport=SPORT, sees="timeout", patience=0.5, verdict=Verdict(

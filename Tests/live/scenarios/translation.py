@@ -4,7 +4,7 @@ connections.
 
 from harness import ways
 from harness.expect import Verdict
-from harness.scenario import IN_TURN, scenario
+from harness.scenario import scenario
 
 DIALECTS = ("nft", "iptables")
 OUTCOMES = {"established": True, "refused": False}
@@ -20,7 +20,7 @@ def served_or_not(s, netns, address, **fields):
                                                 steps=("syn", "reset", "rst"), **fields))
 
 
-@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("refused",))
+@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("iptables",))
 def netmap_of_destinations(s):
     """A whole network stands for another; the port stays."""
     net = s.gateway()
@@ -40,7 +40,7 @@ def netmap_of_sources(s):
         s, net.client_ns, net.client, snat=net.mapped.format(10)))
 
 
-@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("refused",))
+@scenario(dialects=DIALECTS, variants=OUTCOMES, vm=("nft",))
 def output_dnat_to_backend(s):
     """The gateway itself dials what it publishes: its own SYN is translated in OUTPUT and leaves for the backend."""
     net = s.gateway()
@@ -74,7 +74,7 @@ def output_redirect_established(s):
         "established", nat=(net.loopback, s.app_port), netns=net.host_ns, steps=("nat.dnat", "established")))
 
 
-@scenario(dialects=DIALECTS, vm=IN_TURN)
+@scenario(dialects=DIALECTS, vm=("iptables",))
 def output_redirect_other_address(s):
     """The proxy listens on the host's address, and REDIRECT goes to loopback."""
     net = s.host()
