@@ -116,7 +116,8 @@ extension Cause {
                 : "The handshake with \(c.destinationInWords) was answered and not completed"
             return "\(what) within \(c.waited), and the evidence does not say why." + (place ?? "")
         },
-        advice: { _ in [] })
+        advice: { _ in [] },
+        evidence: { $0.translationEvidence })
 }
 
 // MARK: Words that several causes use

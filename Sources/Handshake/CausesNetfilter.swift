@@ -252,12 +252,18 @@ extension Rule {
         return family != "bridge" && family != "netdev"
     }
 
-    /// Its text is as iptables writes it.
-    var isMadeByIptables: Bool { text.map { $0.hasPrefix("-") || $0.contains(" -j ") || $0.contains(" -g ") } ?? false }
+    private static let chainsOfIptables: Set<Substring> = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
+
+    /// Its text is as iptables writes it; a policy is that of one of its chains.
+    var isMadeByIptables: Bool {
+        if isPolicy { return ruleset?.split(separator: " ").last.map(Self.chainsOfIptables.contains) ?? false }
+        return text.map { $0.hasPrefix("-") || $0.contains(" -j ") || $0.contains(" -g ") } ?? false
+    }
 
     /// `ip filter input handle 4 "tcp dport 80 drop"`
     var inWords: String {
-        let number = id.map { (isMadeByIptables ? " rule " : " handle ") + $0 } ?? ""
+        // With iptables it is a handle or a place in the chain, by which of its two kinds made it.
+        let number = id.map { (isMadeByIptables ? " " : " handle ") + $0 } ?? ""
         return (ruleset ?? "of an unknown chain") + number + (text.map { " \"\($0)\"" } ?? "")
     }
 }

@@ -105,7 +105,8 @@ struct StepWords {
         }
         if let reason, !saysReason { what += reason }
         if let process = step.process, !saysProcess, step.action != .syn { what += " by " + style.process(process) }
-        remark = step.rule.flatMap { Self.rule($0, style: style) }
+        // Once is enough: the packet is rewritten by the rule that the step before told.
+        remark = step.followsItsRule(in: connection) ? nil : step.rule.flatMap { Self.rule($0, style: style) }
     }
 
     /// What a rule or policy said; of one that was concluded, that is known by what it led to.

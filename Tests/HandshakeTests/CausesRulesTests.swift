@@ -228,7 +228,7 @@ struct FilterDroppedTests {
             rule(.drop, at: .forward, handle: 3, in: "ip filter FORWARD", "-A FORWARD -p tcp --dport 8080 -j DROP"))
         dropped(story)
         #expect(story.codes == [.filterDropped])
-        #expect(story.verdicts[0].sentence.hasPrefix("The rule ip filter FORWARD rule 3 \"-A FORWARD"))
+        #expect(story.verdicts[0].sentence.hasPrefix("The rule ip filter FORWARD 3 \"-A FORWARD"))
         #expect(
             story.verdicts[0].advice == [
                 "Accept it before: iptables -t filter -I FORWARD -p tcp -d 10.0.0.2 --dport 8080 -j ACCEPT",
