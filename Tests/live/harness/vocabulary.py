@@ -191,6 +191,12 @@ class Vocabulary:
         """While the clients of this phase wait: lets time pass, so that the program can look at how things are."""
         self.meanwhile("wait", lambda: time.sleep(self.pace.seconds(factor)))
 
+    def repair_after(self, seconds):
+        """Waits before what is repaired meanwhile: facts are asked some 50 ms after the fact. In a run of its own, for
+        the program may have more to ask for others first."""
+        self.alone = True
+        self.wait(seconds)
+
     def phase(self):
         """What follows happens after the clients of the phase before it have ended."""
         self.phases.append(Phase())

@@ -19,7 +19,9 @@ def rejected(s, netns, client_ns, address, translated, hook, unseen=False):
     rule = s.rules.reject(netns, translated, s.variant, hook=hook)
     sees, answer = KINDS[s.variant]
     s.connect(client_ns, address, sees=sees, verdict=Verdict(
-        "filter_rejected", nat=translated, netns=netns, rule=rule, fields={"nattrace.stage": hook},
+        "filter_rejected", nat=translated, netns=netns, rule=rule,
+        # A rejected packet of IPv6 looks alike in OUTPUT and behind it.
+        fields={"nattrace.stage": ByHooks(hook, None) if unseen and s.family == 6 else hook},
         checklist={"answer": ByHooks(answer, None) if unseen else answer}, no_steps=("listener", "established")))
 
 

@@ -107,7 +107,7 @@ def overtaken(s, abort):
     app = s.listen(net.server_ns, net.inner, backlog=1, accept=False)
     deaf = s.rules.drop(net.client_ns, dialled, hook="prerouting", table="raw", answers=True)
     s.trace("--unanswered-after", "4s")
-    s.wait(0.5)
+    s.repair_after(0.5)
     s.meanwhile("let others take the places", lambda: s.fill_accept_queue(net.client_ns, app))
     s.meanwhile("let the client hear", deaf.remove)
     return net, app, translated, deaf
