@@ -258,7 +258,7 @@ static __always_inline __u8 stage_by_state(const struct sk_buff *skb, __u8 famil
 	struct dst_entry *dst = skb_dst(skb);
 	int came_in_by = BPF_CORE_READ(skb, skb_iif);
 
-	/* IPv6 names the device before OUTPUT already (ip6_xmit). */
+	/* What nf_send_unreach6() rejects in OUTPUT it lends loopback: then it looks as if it was behind. */
 	if (!came_in_by && dev)
 		return family == 4 ? NATTRACE_STAGE_POSTROUTING : NATTRACE_STAGE_UNKNOWN;
 	if (!came_in_by)

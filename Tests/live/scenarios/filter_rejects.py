@@ -20,8 +20,8 @@ def rejected(s, netns, client_ns, address, translated, hook, unseen=False):
     sees, answer = KINDS[s.variant]
     s.connect(client_ns, address, sees=sees, verdict=Verdict(
         "filter_rejected", nat=translated, netns=netns, rule=rule,
-        # A rejected packet of IPv6 looks alike in OUTPUT and behind it.
-        fields={"nattrace.stage": ByHooks(hook, None) if unseen and s.family == 6 else hook},
+        # For an ICMPv6 error a rejected packet is lent a device, and then looks as if it was behind OUTPUT.
+        fields={"nattrace.stage": ByHooks(hook, None) if unseen and (s.family, answer) == (6, "icmp") else hook},
         checklist={"answer": ByHooks(answer, None) if unseen else answer}, no_steps=("listener", "established")))
 
 
