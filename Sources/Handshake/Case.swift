@@ -195,7 +195,9 @@ final class Case {
         guard let place = listeningPlace, place.netns != 0 else { return nil }
         return facts.listenersElsewhere(port: target.port, netns: place.netns)?
             .filter { !isSibling($0) }
-            .sorted { ($0.elsewhere?.inode ?? 0, $0.address, $0.inode) < ($1.elsewhere?.inode ?? 0, $1.address, $1.inode) }
+            .sorted {
+                ($0.elsewhere?.inode ?? 0, $0.address, $0.inode) < ($1.elsewhere?.inode ?? 0, $1.address, $1.inode)
+            }
     }()
 
     /// Where a listener was looked for, or must have been.

@@ -21,7 +21,8 @@ extension Case {
     /// Functions in which a packet is freed because of what routing says of it, on its way in
     /// (net/ipv4/route.c, ip_input.c; net/ipv6/route.c, ip6_output.c).
     private static let routingFunctions = [
-        "ip_error", "ip_rcv_finish", "ip_route_input", "ip_list_rcv_finish", "ip_sublist_rcv", "ip6_pkt_", "ip6_forward",
+        "ip_error", "ip_rcv_finish", "ip_route_input", "ip_list_rcv_finish", "ip_sublist_rcv", "ip6_pkt_",
+        "ip6_forward",
         "ip_forward", "ip6_rcv_finish", "ip6_list_rcv_finish", "dst_discard",
     ]
 
@@ -30,7 +31,9 @@ extension Case {
         return Self.routingFunctions.contains { function.hasPrefix($0) }
     }
 
-    private func value(_ name: String, in netns: UInt32) -> Int? { facts.sysctl(name, netns: netns).flatMap { Int($0) } }
+    private func value(_ name: String, in netns: UInt32) -> Int? {
+        facts.sysctl(name, netns: netns).flatMap { Int($0) }
+    }
 
     // MARK: Settings
 

@@ -179,7 +179,8 @@ extension Listener {
     /// The process, for advice that is a sentence to follow.
     var processName: String { process?.name ?? "the service" }
     var elsewhereInWords: String {
-        elsewhere.map { $0.name.map { "network namespace \($0)" } ?? "network namespace \($0.inode)" } ?? "another namespace"
+        elsewhere.map { $0.name.map { "network namespace \($0)" } ?? "network namespace \($0.inode)" }
+            ?? "another namespace"
     }
     var deviceName: String { interface.map { $0.name ?? "interface \($0.index)" } ?? "no interface" }
 }

@@ -39,7 +39,8 @@ extension Cause {
         place: { $0.untranslatedAnswer?.place },
         sentence: { c in
             guard let (_, answer, translator) = c.untranslatedAnswer else { return "" }
-            let by = c.netnsName(translator.netns).map { "network namespace \($0)" } ?? "the namespace that translated it"
+            let by =
+                c.netnsName(translator.netns).map { "network namespace \($0)" } ?? "the namespace that translated it"
             return
                 "The answer came from \(answer.source) instead of \(c.connection.dialled.destination): it did not come back by \(by), where the translation would have been undone, and the client reset it."
         },

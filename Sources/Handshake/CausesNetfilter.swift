@@ -168,7 +168,9 @@ extension Cause {
                 "NAT found no free address and port for \(c.connection.dialled.source) towards \(c.target): it got \(source)\(held), and the new entry clashed with that one."
         },
         advice: { c in
-            ["Let the rule translate to more ports or addresses\(c.translatingSourceRule.map { ": \($0.inWords)" } ?? "")"]
+            [
+                "Let the rule translate to more ports or addresses\(c.translatingSourceRule.map { ": \($0.inWords)" } ?? "")"
+            ]
         },
         evidence: { c in
             (c.clash.map { [.conntrackEntry($0.asEntry)] } ?? [])
@@ -196,7 +198,9 @@ extension Case {
 
     var droppedRole: PacketRole { netfilterDrop?.role ?? .syn }
     var droppedRoleInWords: String { droppedRole.inWords }
-    var droppedTupleInWords: String { netfilterDrop.map { "\($0.packet.tuple.source) → \($0.packet.tuple.destination)" } ?? "" }
+    var droppedTupleInWords: String {
+        netfilterDrop.map { "\($0.packet.tuple.source) → \($0.packet.tuple.destination)" } ?? ""
+    }
 
     /// The rule that translated the source last on the way.
     var translatingSourceRule: Rule? {

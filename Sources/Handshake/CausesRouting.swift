@@ -20,7 +20,8 @@ extension Cause {
             if drop.packet.tuple.destination.address.family == .v6 {
                 return ["Turn forwarding on: \(c.commandHere("sysctl -w net.ipv6.conf.all.forwarding=1"))"]
             }
-            let isOnElsewhere = c.forwardingOff?.sysctls.contains(.sysctl(name: "net.ipv4.ip_forward", value: "1")) == true
+            let isOnElsewhere =
+                c.forwardingOff?.sysctls.contains(.sysctl(name: "net.ipv4.ip_forward", value: "1")) == true
             let name =
                 isOnElsewhere
                 ? "net/ipv4/conf/\(drop.interface ?? "all")/forwarding".asSysctlName : "net.ipv4.ip_forward"
@@ -58,7 +59,8 @@ extension Cause {
             let back: String =
                 switch found.obstacle.route {
                 case .some(let route) where route.kind == .none: "there is no route back to it"
-                case .some(let route): route.interface.map { "the route back leads by \($0)" } ?? "no route leads back by it"
+                case .some(let route):
+                    route.interface.map { "the route back leads by \($0)" } ?? "no route leads back by it"
                 case .none: "the route back does not lead there"
                 }
             return

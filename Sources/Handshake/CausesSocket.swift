@@ -100,7 +100,8 @@ extension Cause {
         place: { $0.fullQueue?.place },
         sentence: { c in
             guard let full = c.fullQueue else { return "" }
-            let owner = full.listener.map { "\($0.owner), which listens on \($0.endpoint)," } ?? "The listener on \(c.target)"
+            let owner =
+                full.listener.map { "\($0.owner), which listens on \($0.endpoint)," } ?? "The listener on \(c.target)"
             let queue =
                 full.isSynQueue
                 ? "has its SYN queue full (\(full.length) of \(full.limit) handshakes half done)"

@@ -339,7 +339,8 @@ extension Verdict {
             code: cause.code, outcome: cause.code == .unexplained && c.isFinal ? .unknown : cause.outcome,
             sentence: cause.sentence(c), advice: cause.advice(c), evidence: cause.evidence(c),
             checklist: Checklist(c, code: cause.code), stage: step?.stage, function: step?.function,
-            reason: step?.reason ?? (step?.action == .reset ? c.reasonOfDropAfterReset : nil), netns: step?.netns ?? 0, netnsName: step?.netnsName,
+            reason: step?.reason ?? (step?.action == .reset ? c.reasonOfDropAfterReset : nil), netns: step?.netns ?? 0,
+            netnsName: step?.netnsName,
             rule: cause.rule(c), process: cause.process(c), time: c.time,
             duration: (c.connection.steps.last?.time ?? c.connection.startTime) - c.connection.startTime,
             isRevised: false)

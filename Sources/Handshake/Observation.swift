@@ -373,7 +373,8 @@ public struct Observation: Sendable {
             detail = .rule(
                 RuleSighting(
                     family: ruleFamily, table: FixedName.string(of: raw.rule.table),
-                    chain: chain.isEmpty ? nil : chain, handle: UInt64(raw.rule.handle_high) << 32 | UInt64(raw.rule.handle_low),
+                    chain: chain.isEmpty ? nil : chain,
+                    handle: UInt64(raw.rule.handle_high) << 32 | UInt64(raw.rule.handle_low),
                     isPolicy: raw.detail == UInt8(NATTRACE_RULE_POLICY), verdict: RuleVerdict(raw.reason)))
         case .icmp:
             guard let family else { return nil }

@@ -240,7 +240,8 @@ struct StepWriter {
             sequence: connection.steps.count + connection.omittedSteps, time: time,
             offset: time - connection.startTime, action: action, stage: stage, function: function, backend: backend,
             netns: o.netns, netnsName: names.netns(o.netns), cpu: o.cpu, packet: shownPacket, conntrack: o.conntrack,
-            reason: reason, rule: rule, process: process, interface: interface, detail: detail, course: connection.course
+            reason: reason, rule: rule, process: process, interface: interface, detail: detail,
+            course: connection.course
         )
     }
 

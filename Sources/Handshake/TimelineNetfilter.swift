@@ -81,7 +81,8 @@ extension StepWriter {
     func invalid(_ words: String) {
         if words.contains("ignored") { return }
         let sighting = add(
-            .conntrackInvalid, stage: o.stage ?? connection.attempt.conntrackStages[o.netns], reason: words.isEmpty ? nil : words)
+            .conntrackInvalid, stage: o.stage ?? connection.attempt.conntrackStages[o.netns],
+            reason: words.isEmpty ? nil : words)
         guard let role, connection.attempt.invalid[role] == nil else { return }
         connection.attempt.invalid[role] = sighting
     }
