@@ -108,6 +108,8 @@ struct Trail {
     var ingressNetns: UInt32?
     /// Entries that a SYN of this connection matched and that were older than it.
     var olderEntries: Set<UInt64> = []
+    /// Who of this machine sent ICMP errors about it: seen going out before any came in.
+    var ownErrorSources: Set<IPAddress> = []
     /// Initial sequence numbers of servers whose SYN-ACK was first seen being made or going out.
     var localNumbers: Set<UInt32> = []
     /// Where the flow was translated, in the order of its way, with the rule where it is known.

@@ -111,7 +111,11 @@ extension StepWriter {
     func icmp() {
         guard case .icmp(let error) = o.detail, connection.verdict?.outcome != .success else { return }
         let sighting = add(.icmp, detail: .icmp(error))
-        if connection.attempt.icmp == nil { connection.attempt.icmp = (sighting, error) }
+        guard connection.attempt.icmp == nil else { return }
+        if o.stage == .egress { connection.trail.ownErrorSources.insert(error.source) }
+        // One that came of the SYN before, on its way to the client while the next one is: no news from elsewhere.
+        if o.stage == .ingress, connection.trail.ownErrorSources.contains(error.source) { return }
+        connection.attempt.icmp = (sighting, error)
     }
 
     /// The stage of functions that free packets. Netfilter works at several: there the packet's state

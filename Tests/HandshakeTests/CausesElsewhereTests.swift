@@ -334,6 +334,16 @@ struct ICMPUnreachableTests {
         #expect(story.actions.last == .icmp)
     }
 
+    @Test("Made here for one SYN, it may come to the client when the next one is under way")
+    func madeForTheSynBefore() {
+        let quoted = syn(from: client, to: inner)
+        let story = Story()
+        story.tell(sent + [quoted.icmp(from: "10.0.0.254", .egress, by: "eth0")], at: .zero)
+        story.tell([someSyn.received(by: "eth0"), quoted.icmp(from: "10.0.0.254", .ingress)], at: .seconds(1))
+        story.silence(until: .seconds(10))
+        #expect(!story.codes.contains(.icmpUnreachable))
+    }
+
     @Test("Made in another namespace of this machine is no end either")
     func madeInNextNamespace() {
         let quoted = syn(from: client, to: inner)
