@@ -2,12 +2,9 @@
 // conntrack table. Facts are asked once each, and only when a cause wants to know.
 
 extension Case {
-    /// A rule or policy that decided, and whether that was seen or is the only one that can have.
+    /// A rule or policy that decided: seen, or the only one that can have; nil: which one is not known.
     struct Decision {
         var rule: Rule?
-        var isConcluded = false
-        /// Whether netfilter itself says that a rule did it; else it only may have been one.
-        var isCertain: Bool
     }
 
     // MARK: Drops
@@ -40,29 +37,29 @@ extension Case {
     func findDroppingRule() -> Decision? {
         guard let drop = netfilterDrop else { return nil }
         if let ruling = ruling(on: drop.role, at: drop.sighting) {
-            return Decision(rule: ruling.rule, isCertain: true)
+            return Decision(rule: ruling.rule)
         }
         var found = candidates(.drop, for: drop)
         if found?.candidates.isEmpty == true { found = candidatesOfOtherHooks(for: drop) }
-        if isFreedByRule(drop) { return Decision(rule: found?.only, isConcluded: true, isCertain: true) }
+        if isFreedByRule(drop) { return Decision(rule: found?.only) }
         // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
         // there is one that can have done it. What OUTPUT rewrote for a destination without route comes to
         // no filter (nf_nat_ipv4_local_fn).
         guard let found, found.isComplete, !found.candidates.isEmpty, !conntrackRefused, clash == nil,
             missingRoute == nil
         else { return nil }
-        return Decision(rule: found.only, isConcluded: true, isCertain: false)
+        return Decision(rule: found.only)
     }
 
     /// The rule that answered with an RST or an ICMP error.
     func findRejectingRule() -> Decision? {
         guard let place = rejection else { return nil }
         let role = step(place)?.packet?.flags.role ?? .syn
-        if let ruling = ruling(on: role, at: place) { return Decision(rule: ruling.rule, isCertain: true) }
+        if let ruling = ruling(on: role, at: place) { return Decision(rule: ruling.rule) }
         guard let drop = connection.attempt.drop, drop.sighting.netns == place.netns else {
-            return Decision(rule: nil, isConcluded: true, isCertain: true)
+            return Decision(rule: nil)
         }
-        return Decision(rule: candidates(.reject, for: drop)?.only, isConcluded: true, isCertain: true)
+        return Decision(rule: candidates(.reject, for: drop)?.only)
     }
 
     /// The rule or policy that ended a packet's way here. What was queued may have come back, and gone on to
