@@ -5,6 +5,7 @@ The harness has one thread, so forking is safe.
 """
 
 import ctypes
+import gc
 import json
 import os
 import select
@@ -72,6 +73,8 @@ def spawn(work, netns=None, name=None, outlive=False):
         os.close(writer)
         return Child(pid, reader)
     status = 1
+    # What is garbage of the harness may own a descriptor's number: collected here, it would close what has it by now.
+    gc.disable()
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN if outlive else signal.SIG_DFL)
