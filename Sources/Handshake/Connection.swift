@@ -30,6 +30,8 @@ public final class Connection {
     var trail = Trail()
     /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
     var attempt = Attempt()
+    /// Whether a SYN came by a place for the second time: nothing that it was answered with ended the client's wait.
+    var isSentAgain = false
     var establishment = Establishment()
     /// The server's initial sequence numbers: one, but for SYN cookies and servers that forget.
     private(set) var serverNumbers: [UInt32] = []

@@ -43,8 +43,9 @@ public final class Explainer {
     static let settleTimeUntilReset: UInt64 = 250_000_000
     /// How long a finished connection is kept, for what still trickles in.
     static let lingerAfterSuccess: UInt64 = 1_000_000_000
-    /// A client that was reset does not send its SYN again.
-    static let lingerAfterReset: UInt64 = 2_000_000_000
+    /// A client that was reset does not send its SYN again. One that the RST did not reach does, after 1 s
+    /// (RFC 6298), or 3 s where it is old (RFC 1122).
+    static let lingerAfterReset: UInt64 = 4_000_000_000
     /// The longest pause between two SYNs of one attempt is 64 s (tcp_syn_retries up to 6).
     static let lingerAfterFailure: UInt64 = 70_000_000_000
     /// Connections kept at once. Beyond that the oldest goes, with the verdict that stands so
@@ -276,8 +277,11 @@ public final class Explainer {
 
     private func linger(_ connection: Connection) -> UInt64 {
         if connection.verdict?.outcome == .success { return Self.lingerAfterSuccess }
-        return connection.attempt.firstRst != nil || connection.attempt.reset != nil
-            ? Self.lingerAfterReset : Self.lingerAfterFailure
+        // What the client's side resets is an answer that it did not expect: it goes on waiting for its own.
+        let isReset =
+            connection.attempt.firstRst != nil
+            || connection.attempt.reset.map { $0.packet.flags.role != .synack } ?? false
+        return isReset && !connection.isSentAgain ? Self.lingerAfterReset : Self.lingerAfterFailure
     }
 
     private func decide(_ connection: Connection, at time: UInt64) {

@@ -137,7 +137,10 @@ struct StepWriter {
     /// A SYN that comes by the same place again was sent again: what follows may end otherwise.
     func beginAttemptIfRepeated(_ tuple: Tuple) {
         let place = Attempt.Place(o, tuple)
-        if connection.attempt.places.contains(place) { connection.attempt = Attempt() }
+        if connection.attempt.places.contains(place) {
+            connection.attempt = Attempt()
+            connection.isSentAgain = true
+        }
         connection.attempt.places.insert(place)
     }
 

@@ -68,6 +68,30 @@ struct BelongingTests {
         #expect(Set(story.sink.connections.map(\.id)).count == 2)
     }
 
+    @Test("A SYN that is sent again belongs to its connection although its client reset an answer")
+    func answerNotUnderstood() {
+        let story = Story()
+        let answer = synack(from: inner, to: client)
+        let pauses: [Duration] = [.zero, .seconds(1), .seconds(3), .seconds(7), .seconds(15)]
+        for time in pauses {
+            story.at(
+                time, someSyn.at(Place.client).sent(by: "eth0"), answer.at(Place.client).received(by: "eth0"),
+                answer.at(Place.client).reset(), clientRst(from: client, to: inner).at(Place.client).sent(by: "eth0"))
+        }
+        #expect(story.sink.connections.count == 1)
+    }
+
+    @Test("A SYN that is sent again although it was answered with an RST: that did not reach the client")
+    func resetNotReceived() {
+        let story = Story()
+        let pauses: [Duration] = [.zero, .seconds(1), .seconds(3), .seconds(7), .seconds(15)]
+        for time in pauses {
+            story.at(
+                time, someSyn.received(by: "eth0"), someSyn.reset(), rst(from: published, to: client).sent(by: "eth0"))
+        }
+        #expect(story.sink.connections.count == 1)
+    }
+
     @Test("What is no SYN begins no connection")
     func noSyn() {
         let story = Story()
