@@ -237,11 +237,11 @@ final class Case {
     }()
 
     /// The device by which the SYN came into the namespace that looked for a listener.
-    var arrivalDevice: String? {
-        guard let reset = unheardSyn else { return nil }
-        return connection.steps.last {
-            $0.action == .syn && $0.stage == .ingress && $0.netns == reset.sighting.netns
-        }?.interface
+    var arrivalDevice: String? { unheardSyn.flatMap { arrivalDevice(in: $0.sighting.netns) } }
+
+    /// The device by which the SYN came into a namespace: of a bridge's port and the bridge, the bridge.
+    func arrivalDevice(in netns: UInt32) -> String? {
+        connection.steps.last { $0.action == .syn && $0.stage == .ingress && $0.netns == netns }?.interface
     }
     var otherListeners: [Listener] { (listeners ?? []).filter { !$0.accepts(target.address) } }
 

@@ -43,9 +43,9 @@ extension Case {
         if found?.candidates.isEmpty == true { found = candidatesOfOtherHooks(for: drop) }
         if isFreedByRule(drop) { return Decision(rule: found?.only) }
         // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
-        // there is one that can have done it. What OUTPUT rewrote for a destination without route comes to
+        // there is one that must have met the packet, or is all that can have done it. What OUTPUT rewrote for a destination without route comes to
         // no filter (nf_nat_ipv4_local_fn).
-        guard let found, found.isComplete, !found.candidates.isEmpty, !conntrackRefused, clash == nil,
+        guard let found, found.isComplete, found.only != nil || found.hasCertain, !conntrackRefused, clash == nil,
             missingRoute == nil
         else { return nil }
         return Decision(rule: found.only)
@@ -180,7 +180,7 @@ extension Case {
         return facts.rules(
             RuleSearch(
                 effect: .translateDestination(to: destination), stage: natStage(at: step), tuple: tuple, flags: .syn,
-                inputInterface: nil, outputInterface: nil, netns: sighting.netns))
+                inputInterface: arrivalDevice(in: sighting.netns), outputInterface: nil, netns: sighting.netns))
     }
 
     /// Destinations are translated at PREROUTING for what came in, and at OUTPUT for what began here.
@@ -190,11 +190,9 @@ extension Case {
         return first?.stage == .ingress ? .prerouting : .output
     }
 
-    /// Whether a NAT rule was kept from a SYN: there is one that could have translated it. Where rules
-    /// cannot be read, nobody says so.
-    private func wouldTranslate(at sighting: Sighting) -> Bool {
-        natCandidates(at: sighting)?.candidates.isEmpty == false
-    }
+    /// Whether a NAT rule was kept from a SYN: there is one that would have translated it. Where rules
+    /// cannot be read, or perhaps do not match, nobody says so.
+    private func wouldTranslate(at sighting: Sighting) -> Bool { natCandidates(at: sighting)?.hasCertain ?? false }
 
     /// The rule that a SYN was kept from, where it is the only one.
     func missedRule(at sighting: Sighting) -> Rule? { natCandidates(at: sighting)?.only }
@@ -202,6 +200,8 @@ extension Case {
     /// The older entry that the SYN matched, where the NAT rules would have done something else with it.
     func findStaleEntry() -> (sighting: Sighting, entry: ConntrackEntry)? {
         guard let stale = connection.attempt.stale else { return nil }
+        // What IPVS translates it enters itself, without NAT's bit (ip_vs_update_conntrack): no rule would agree.
+        guard stale.entry.translatesDestination == stale.entry.status.contains(.destinationNAT) else { return nil }
         guard stale.entry.translatesDestination else { return wouldTranslate(at: stale.sighting) ? stale : nil }
         // The rules may well say what the entry says: then it is not the entry that is to blame.
         guard let agreeing = natCandidates(to: stale.entry.translated.destination, at: stale.sighting),

@@ -102,6 +102,9 @@ public struct RuleCandidates: Hashable, Sendable, Codable {
         self.isComplete = isComplete
     }
 
+    /// Whether one of them must have met the packet.
+    public var hasCertain: Bool { candidates.contains(where: \.isCertain) }
+
     /// The rule that must have done it; nil: none or several could have, or not all could be read.
     public var only: Rule? { isComplete && candidates.count == 1 ? candidates[0].rule : nil }
 }

@@ -53,7 +53,11 @@ public final class LiveFacts: Facts {
         case .conntrackEntry(let query): conntrackEntry(query)
         case .rule(let family, let table, let handle, let netns):
             ruleset(of: netns).rule(family: family, table: table, handle: handle).map(Answer.rule) ?? .nothing
-        case .rules(let search): .rules(ruleset(of: search.netns).candidates(search))
+        case .rules(let search):
+            .rules(
+                ruleset(of: search.netns).candidates(search) {
+                    if case .addresses(let own) = self.addresses(netns: search.netns) { own } else { [] }
+                })
         }
     }
 

@@ -111,6 +111,10 @@ struct IptablesRule {
                 isNegated)
         case "--ctstate" where modules.contains("conntrack"), "--state" where modules.contains("state"):
             add(IptablesValues.trackingStates(argument()), isNegated)
+        case "--src-type" where modules.contains("addrtype"):
+            add(IptablesValues.addressTypes(.sourceType, argument()), isNegated)
+        case "--dst-type" where modules.contains("addrtype"):
+            add(IptablesValues.addressTypes(.destinationType, argument()), isNegated)
         default:
             // Of another extension. What follows up to the next option is its own.
             statements.append(.condition(.unknown))
@@ -135,7 +139,7 @@ struct IptablesRule {
         modules.insert(name)
         switch name {
         // These match by their options alone.
-        case "tcp", "multiport", "iprange", "comment": break
+        case "tcp", "multiport", "iprange", "comment", "addrtype": break
         // They need an option. Any but the states stays unknown: for a packet without an entry, the kernel
         // does not even look at it.
         case "conntrack", "state":

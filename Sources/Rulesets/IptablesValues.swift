@@ -62,6 +62,11 @@ enum IptablesValues {
         return .any(states.map { $0 ?? .unknown })
     }
 
+    /// `LOCAL`, `UNICAST,LOCAL`: one of these.
+    static func addressTypes(_ field: Field, _ list: Substring) -> Condition {
+        .compare(.equal, .field(field), .anyOf(list.split(separator: ",").map { .word($0.lowercased()) }))
+    }
+
     /// `eth0`, or `eth+` for every name that begins so.
     static func device(_ text: String) -> Literal {
         text.hasSuffix("+") ? .namePrefix(String(text.dropLast())) : .name(text)

@@ -13,6 +13,12 @@ enum NftExpressions {
         case "meta": return meta(inner.string ?? inner["key"]?.string)
         // Of an entry's two directions, the state is of neither.
         case "ct": return inner["key"]?.string == "state" && inner["dir"] == nil ? .field(.trackingState) : .unknown
+        // With a device beside the address, another table of routes may be asked.
+        case "fib":
+            guard inner["result"]?.string == "type" else { return .unknown }
+            let flags = inner["flags"]?.array?.map(\.string) ?? [inner["flags"]?.string]
+            return flags == ["daddr"]
+                ? .field(.destinationType) : flags == ["saddr"] ? .field(.sourceType) : .unknown
         case "concat": return .concatenation((inner.array ?? []).map { operand($0) })
         case "&":
             guard let parts = inner.array, parts.count == 2 else { return .unknown }

@@ -6,6 +6,9 @@ import Handshake
 enum Field: Sendable {
     case sourceAddress(IPAddress.Family)
     case destinationAddress(IPAddress.Family)
+    /// What kind of address it is for the machine's routing (`fib saddr type`, iptables' addrtype).
+    case sourceType
+    case destinationType
     case sourcePort
     case destinationPort
     case tcpFlags
@@ -48,6 +51,8 @@ struct Packet {
     var isRewritten: Bool
     /// What conntrack said of it; nil: not known, or not yet said in the chain that is asked.
     var tracking: RuleSearch.TrackingState?
+    /// The machine's own addresses; nil: not known.
+    var own: OwnAddresses?
     /// Rules untrack packets that conntrack had found invalid: a chain may have seen either state.
     var isUntrackedLate = false
 
@@ -78,6 +83,8 @@ struct Packet {
         case .destinationAddress(let family):
             guard family == self.family else { return .absent }
             return isRewritten ? .unknown : .address(tuple.destination.address)
+        case .sourceType: return isRewritten ? .unknown : type(of: tuple.source.address)
+        case .destinationType: return isRewritten ? .unknown : type(of: tuple.destination.address)
         case .sourcePort: return isRewritten ? .unknown : .number(UInt64(tuple.source.port), kind: .port)
         case .destinationPort: return isRewritten ? .unknown : .number(UInt64(tuple.destination.port), kind: .port)
         case .tcpFlags:
@@ -106,6 +113,25 @@ struct Packet {
         case .other(let family): return family == nil || family == self.family ? .unknown : .absent
         }
     }
+
+    /// An address that no device has may be local none the less, by a route, and a broadcast's is known to routes only.
+    private func type(of address: IPAddress) -> Value {
+        address.isLoopback || own?.contains(address) == true
+            ? .number(Self.local, kind: .addressType) : .unknown
+    }
+
+    /// RTN_LOCAL (linux/rtnetlink.h)
+    private static let local: UInt64 = 2
+}
+
+/// Asks for the machine's own addresses when a rule first wants to know, and once.
+final class OwnAddresses {
+    private let ask: () -> [IPAddress]
+    private lazy var addresses = Set(ask())
+
+    init(_ ask: @escaping () -> [IPAddress]) { self.ask = ask }
+
+    func contains(_ address: IPAddress) -> Bool { addresses.contains(address) }
 }
 
 extension RuleSearch.TrackingState {

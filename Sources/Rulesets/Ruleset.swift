@@ -35,8 +35,12 @@ public struct Ruleset: Sendable {
         return Rule(id: String(handle), ruleset: "\(family.name) \(table) \(text.chain)", text: text.text)
     }
 
-    /// The rules that could have done what is searched for.
-    public func candidates(_ search: RuleSearch) -> RuleCandidates {
+    /// The rules that could have done what is searched for. `ownAddresses`: those of the namespace's devices, or
+    /// none where they are not known; asked for only where a rule looks at the type of an address.
+    public func candidates(
+        _ search: RuleSearch, ownAddresses: @escaping () -> [IPAddress] = { [] }
+    ) -> RuleCandidates {
+        let own = OwnAddresses(ownAddresses)
         var found: [RuleCandidates.Candidate] = []
         var isComplete = isComplete
         // A chain that is jumped to from two hooks has its rules here once, as the better of the two.
@@ -44,7 +48,7 @@ public struct Ruleset: Sendable {
         var budget = Budget()
         for (hook, layer) in Self.hooks(of: search.stage) {
             let order = HookOrder(model: model, hook: hook, layer: layer, family: search.tuple.family)
-            var walk = Walk(model: model, search: search, hook: hook, layer: layer, budget: budget)
+            var walk = Walk(model: model, search: search, hook: hook, layer: layer, budget: budget, own: own)
             order.search(search, with: &walk)
             budget = walk.budget
             if walk.isIncomplete || budget.isExhausted { isComplete = false }

@@ -20,7 +20,7 @@ enum Value {
 
 /// Which words may stand for a number.
 enum NumberKind {
-    case port, flags, transport, networkFamily, etherType, tracking, plain
+    case port, flags, transport, networkFamily, etherType, tracking, addressType, plain
 
     /// nil: not known here.
     func number(for word: String) -> UInt64? {
@@ -31,14 +31,18 @@ enum NumberKind {
         case .networkFamily: word == "ipv4" ? 2 : word == "ipv6" ? 10 : nil
         case .etherType: word == "ip" ? 0x0800 : word == "ip6" ? 0x86dd : nil
         case .tracking: RuleSearch.TrackingState(rawValue: word)?.bit
+        case .addressType: Self.addressTypes[word]
         }
     }
 
     /// Of a number that stands in the rule; nil: not to be relied on.
     func number(for number: UInt64) -> UInt64? {
-        // nft has words for states.
-        if case .tracking = self { return nil }
-        guard case .etherType = self else { return number }
+        // nft has words for states and types of addresses.
+        switch self {
+        case .tracking, .addressType: return nil
+        case .etherType: break
+        default: return number
+        }
         // Anything else may be true of a frame with a VLAN tag.
         switch number {
         // `nft -n` writes the bytes in the machine's order.
@@ -51,6 +55,12 @@ enum NumberKind {
     /// Names of the bits in either language: nft's are small letters.
     private static let flagBits: [String: UInt64] = [
         "fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "ece": 64, "cwr": 128,
+    ]
+
+    /// RTN_* (linux/rtnetlink.h), in the words of nft.
+    private static let addressTypes: [String: UInt64] = [
+        "unicast": 1, "local": 2, "broadcast": 3, "anycast": 4, "multicast": 5, "blackhole": 6, "unreachable": 7,
+        "prohibit": 8,
     ]
 
     /// Those of /etc/protocols that rules name. Any other name is not known, which costs certainty only.
@@ -208,7 +218,7 @@ extension Value {
     func order(to literal: Literal) -> Int? {
         switch (self, literal) {
         case (.address(let a), .address(let b)) where a.family == b.family: return a < b ? -1 : a == b ? 0 : 1
-        case (.number(_, _, .tracking), _): return nil
+        case (.number(_, _, .tracking), _), (.number(_, _, .addressType), _): return nil
         case (.number(let value, known: .max, let kind), _):
             guard let other = literal.number(kind) else { return nil }
             return value < other ? -1 : value == other ? 0 : 1

@@ -40,11 +40,14 @@ struct Walk {
     /// Some part of the rulesets could not be walked: candidates may be missing.
     private(set) var isIncomplete = false
 
-    init(model: Model, search: RuleSearch, hook: NetfilterHook, layer: Layer, budget: Budget) {
+    init(
+        model: Model, search: RuleSearch, hook: NetfilterHook, layer: Layer, budget: Budget, own: OwnAddresses?
+    ) {
         effect = search.effect
         self.hook = hook
         tracking = search.tracking
         var packet = Packet(search, hook: hook, layer: layer, isRewritten: model.rewritesPackets)
+        packet.own = own
         packet.isUntrackedLate = model.untracksLate
         evaluation = Evaluation(model: model, packet: packet, budget: budget)
     }

@@ -248,6 +248,46 @@ struct StaleConntrackTests {
         #expect(story.verdicts[0].evidence.map(\.kind) == ["conntrack_entry"])
     }
 
+    @Test("IPVS translates without rules: they cannot agree")
+    func madeByIPVS() {
+        let story = Story()
+        var entry = elsewhere
+        entry.isTranslatedByNAT = false
+        story.facts.rules()
+        story.waits(
+            someSyn.received(by: "eth0"), someSyn.with(entry).conntrack(.match),
+            syn(from: client, to: "10.0.0.9:8080").with(entry).sent(by: "eth1", index: 3))
+        #expect(story.codes == [.synUnanswered])
+    }
+
+    @Test("The rule may not match, so that the entry need not be to blame")
+    func uncertainRule() {
+        for isCertain in [false, true] {
+            let story = Story()
+            var rule = natRule
+            rule.isCertain = isCertain
+            story.facts.rules(rule)
+            story.waits(
+                someSyn.received(by: "eth0"), someSyn.with(older).conntrack(.match),
+                someSyn.with(older).sent(by: "eth1", index: 3))
+            #expect(story.codes == [isCertain ? .staleConntrack : .synUnanswered])
+        }
+    }
+
+    @Test("A rule for what comes in by another device was kept from nothing")
+    func otherDevice() {
+        for device in ["eth0", "eth7"] {
+            let story = Story()
+            var rule = natRule
+            rule.input = device
+            story.facts.rules(rule)
+            story.waits(
+                someSyn.received(by: "eth0"), someSyn.with(older).conntrack(.match),
+                someSyn.with(older).sent(by: "eth1", index: 3))
+            #expect(story.codes == [device == "eth0" ? .staleConntrack : .synUnanswered])
+        }
+    }
+
     @Test("The rules say what the entry says: it is not to blame")
     func rulesAgree() {
         let story = Story()

@@ -296,6 +296,19 @@ struct FilterDroppedTests {
         #expect(story.verdicts[0].sentence.hasPrefix("A netfilter rule or policy dropped"))
     }
 
+    @Test("nf_hook_slow freed it, and whether one of several rules met it is not known")
+    func uncertainCandidates() {
+        for certain in [0, 1] {
+            let story = Story()
+            var (first, second) = (dropping, rule(.drop, at: .forward, handle: 22))
+            first.isCertain = false
+            second.isCertain = certain == 1
+            story.facts.rules(first, second)
+            dropped(story)
+            #expect(story.codes == [certain == 1 ? .filterDropped : .dropped] && story.verdicts[0].rule == nil)
+        }
+    }
+
     @Test("It was at a bridge's hook or a device's, which look like others")
     func otherHook() {
         for (stage, ruleset) in [

@@ -236,6 +236,7 @@ struct ObservationTests {
     @Test("States and status bits have the kernel's names")
     func entryNames() {
         var entry = translation
+        entry.isTranslatedByNAT = false
         entry.state = 3
         entry.status = ConntrackStatus(rawValue: 0x8000_000e)
         let decoded = Observation(syn(from: client, to: published).with(entry).delivered())?.conntrack

@@ -17,7 +17,7 @@ struct IptablesTests {
         flags: TCPFlags = .syn
     ) -> String {
         let found = ruleset(["-A INPUT \(matches) -j DROP"]).ask(
-            .drop, .input, source, destination, flags: flags, input: "eth0")
+            .drop, .input, source, destination, flags: flags, input: "eth0", own: ["198.51.100.2"])
         return found.candidates.isEmpty ? "no" : found.candidates[0].isCertain ? "yes" : "perhaps"
     }
 
@@ -46,7 +46,10 @@ struct IptablesTests {
             ("-m rpfilter --invert", "perhaps"),
             ("-m socket", "perhaps"), ("-m set --match-set x src,dst", "perhaps"), ("-f", "perhaps"),
             ("! -f", "perhaps"),
-            ("-m addrtype --dst-type LOCAL -p udp", "no"), ("-m string --string abc --algo bm --to 65535", "perhaps"),
+            ("-m addrtype --dst-type LOCAL -p udp", "no"), ("-m addrtype --dst-type LOCAL", "yes"),
+            ("-m addrtype ! --dst-type LOCAL", "no"), ("-m addrtype --dst-type UNICAST,LOCAL", "yes"),
+            ("-m addrtype --dst-type BROADCAST", "no"), ("-m addrtype --src-type LOCAL", "perhaps"),
+            ("-m addrtype --dst-type LOCAL --limit-iface-in", "perhaps"), ("-m string --string abc --algo bm --to 65535", "perhaps"),
             // A word that is taken for a target's option leaves everything open.
             ("-m string --string -j --algo bm", "perhaps"), ("-p", "perhaps"), ("stray", "perhaps"),
             ("--dport", "perhaps"),

@@ -10,10 +10,11 @@ struct MatchTests {
     /// What a rule of this match, with a verdict of drop, is to a packet: yes, no or perhaps.
     private func truth(
         _ match: String, _ source: String = "192.0.2.1:40000", _ destination: String = "198.51.100.2:80",
-        flags: TCPFlags = .syn, input: String? = "eth0", family: String = "inet", more: [String] = []
+        flags: TCPFlags = .syn, input: String? = "eth0", family: String = "inet", more: [String] = [],
+        own: [String] = []
     ) -> String {
         let ruleset = Ruleset.handmade([#"\#(match), {"drop": null}"#], family: family, more: more)
-        let found = ruleset.ask(.drop, .input, source, destination, flags: flags, input: input)
+        let found = ruleset.ask(.drop, .input, source, destination, flags: flags, input: input, own: own)
         #expect(found.isComplete, "\(ruleset.problem ?? "")")
         return found.candidates.isEmpty ? "no" : found.candidates[0].isCertain ? "yes" : "perhaps"
     }
@@ -127,6 +128,25 @@ struct MatchTests {
         #expect(truth(match(iifname, #""eth0""#), input: nil) == "perhaps")
         #expect(truth(match(meta("oifname"), #""eth0""#)) == "perhaps")
         #expect(truth(match(iifname, #""10.0.0.1""#), input: "10.0.0.1") == "yes")
+    }
+
+    @Test("Of types of addresses, only that one is the machine's own is known")
+    func addressTypes() {
+        for flags in [#"["daddr"]"#, #""daddr""#] {
+            let type = #"{"fib": {"result": "type", "flags": \#(flags)}}"#
+            #expect(truth(match(type, #""local""#), own: ["198.51.100.2"]) == "yes")
+            #expect(truth(match(type, #""local""#, "!="), own: ["198.51.100.2"]) == "no")
+            #expect(truth(match(type, #""broadcast""#), own: ["198.51.100.2"]) == "no")
+            #expect(truth(match(type, #"{"set": ["unicast", "local"]}"#), own: ["198.51.100.2"]) == "yes")
+            #expect(truth(match(type, #""local""#), own: ["192.0.2.1"]) == "perhaps")
+            #expect(truth(match(type, #""local""#), "192.0.2.1:9", "127.0.0.9:80") == "yes")
+            #expect(truth(match(type, "2"), own: ["198.51.100.2"]) == "perhaps")
+        }
+        let source = #"{"fib": {"result": "type", "flags": ["saddr"]}}"#
+        #expect(truth(match(source, #""local""#), own: ["192.0.2.1"]) == "yes")
+        #expect(truth(match(source, #""local""#), own: ["198.51.100.2"]) == "perhaps")
+        let byDevice = #"{"fib": {"result": "type", "flags": ["daddr", "iif"]}}"#
+        #expect(truth(match(byDevice, #""local""#), own: ["198.51.100.2"]) == "perhaps")
     }
 
     @Test("What cannot be known is neither yes nor no")

@@ -22,6 +22,12 @@ struct RealRulesetsTests {
             // Whether the address is local is not known.
             #expect(found.candidates.map(\.isCertain) == [false])
             #expect(found.only?.text == found.texts[0])
+            // It is where its own addresses are.
+            #expect(
+                ruleset.found(
+                    .translateDestination(to: nil), .prerouting, "192.0.2.1:1", "192.0.2.2:8080", input: "eth0",
+                    own: ["127.0.0.1", "192.0.2.2"]
+                ).map { $0.hasSuffix("!") } == [true])
             // Another port, another target, from docker0 itself.
             #expect(ruleset.found(.translateDestination(to: nil), .prerouting, "192.0.2.1:1", "192.0.2.2:8082") == [])
             #expect(

@@ -55,22 +55,24 @@ extension Ruleset {
     func ask(
         _ effect: RuleSearch.Effect, _ stage: Stage?, _ source: String = "192.0.2.1:40000",
         _ destination: String = "192.0.2.2:80", flags: TCPFlags = .syn, input: String? = nil, output: String? = nil,
-        tracking: RuleSearch.TrackingState? = nil
+        tracking: RuleSearch.TrackingState? = nil, own: [String] = []
     ) -> RuleCandidates {
         candidates(
             RuleSearch(
                 effect: effect, stage: stage, tuple: Tuple(source: end(source), destination: end(destination)),
-                flags: flags, inputInterface: input, outputInterface: output, netns: 1, tracking: tracking))
+                flags: flags, inputInterface: input, outputInterface: output, netns: 1, tracking: tracking)
+        ) { own.compactMap { IPAddress($0) } }
     }
 
     /// The same, in words: `12` is a candidate by its id, `12!` a certain one, `policy` a policy's.
     func found(
         _ effect: RuleSearch.Effect, _ stage: Stage?, _ source: String = "192.0.2.1:40000",
         _ destination: String = "192.0.2.2:80", flags: TCPFlags = .syn, input: String? = nil, output: String? = nil,
-        tracking: RuleSearch.TrackingState? = nil
+        tracking: RuleSearch.TrackingState? = nil, own: [String] = []
     ) -> [String] {
         ask(
-            effect, stage, source, destination, flags: flags, input: input, output: output, tracking: tracking
+            effect, stage, source, destination, flags: flags, input: input, output: output, tracking: tracking,
+            own: own
         ).candidates.map {
             ($0.rule.id ?? "policy") + ($0.isCertain ? "!" : "")
         }

@@ -91,10 +91,15 @@ struct FakeRule {
     var stage: Stage
     /// nil: to all packets.
     var destination: String?
+    /// The device by which they come in; nil: any.
+    var input: String?
+    /// Whether all its matches can be known.
+    var isCertain = true
 
     fileprivate func matches(_ search: RuleSearch) -> Bool {
         guard search.stage == nil || search.stage == stage,
-            destination == nil || search.tuple.destination == destination.map(endpoint)
+            destination == nil || search.tuple.destination == destination.map(endpoint),
+            input == nil || search.inputInterface == nil || search.inputInterface == input
         else { return false }
         switch (effect, search.effect) {
         case (.drop, .drop), (.reject, .reject), (.notrack, .notrack): return true
@@ -121,7 +126,7 @@ struct FakeRuleset {
 
     fileprivate func candidates(for search: RuleSearch) -> RuleCandidates {
         RuleCandidates(
-            candidates: rules.filter { $0.matches(search) }.map { .init(rule: $0.rule, isCertain: true) },
+            candidates: rules.filter { $0.matches(search) }.map { .init(rule: $0.rule, isCertain: $0.isCertain) },
             isComplete: isComplete)
     }
 }

@@ -47,8 +47,19 @@ struct Entry {
     var identity: UInt64 = 0xffff_8880_0000_0100
     var original: Tuple
     var translated: Tuple
+    /// NAT's own bits aside.
     var status: ConntrackStatus = []
     var state: UInt8 = 1
+    /// IPVS translates without NAT.
+    var isTranslatedByNAT = true
+
+    fileprivate var fullStatus: ConntrackStatus {
+        guard isTranslatedByNAT else { return status }
+        var full = status
+        if original.destination != translated.destination { full.insert(.destinationNAT) }
+        if original.source != translated.source { full.insert(.sourceNAT) }
+        return full
+    }
 
     /// An entry for a flow that is translated, or is not.
     init(_ original: Tuple, to translated: Tuple? = nil, identity: UInt64 = 0xffff_8880_0000_0100) {
@@ -362,7 +373,7 @@ extension nattrace_observation {
         ct = entry.identity
         ct_original = raw(entry.original)
         ct_reply = raw(entry.translated.reversed)
-        ct_status = entry.status.rawValue
+        ct_status = entry.fullStatus.rawValue
         ct_state = entry.state
     }
 }
