@@ -116,11 +116,13 @@ final class Case {
     let isIncomplete: Bool
     /// When the verdict is given; CLOCK_MONOTONIC, nanoseconds.
     let time: UInt64
+    /// Hooks that are known to be attached.
+    let observedHooks: Set<Hook>
     let facts: any Facts
 
     init(
         _ connection: Connection, ending: Ending, isFinal: Bool, isEvicted: Bool = false,
-        isIncomplete: Bool = false, time: UInt64, facts: any Facts
+        isIncomplete: Bool = false, time: UInt64, observedHooks: Set<Hook>, facts: any Facts
     ) {
         self.connection = connection
         self.ending = ending
@@ -128,6 +130,7 @@ final class Case {
         self.isEvicted = isEvicted
         self.isIncomplete = isIncomplete
         self.time = time
+        self.observedHooks = observedHooks
         self.facts = facts
     }
 

@@ -136,7 +136,9 @@ extension Case {
         guard let drop = netfilterDrop, !isFreedByRule(drop), ruling(on: drop.role, at: drop.sighting) == nil
         else { return false }
         if let asked = connection.attempt.askedConntrack { return asked.netns == drop.sighting.netns }
-        guard let step = step(drop.sighting), step.backend == .tracepoint, step.conntrack == nil else { return false }
+        guard !observedHooks.contains(.nfConntrackIn), let step = step(drop.sighting), step.conntrack == nil else {
+            return false
+        }
         let isSeen = connection.steps.contains {
             $0.netns == drop.sighting.netns && [.conntrackNew, .conntrackMatch].contains($0.action)
         }

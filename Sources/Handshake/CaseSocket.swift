@@ -53,20 +53,31 @@ extension Case {
         return full
     }
 
+    /// Whether a full queue would have been seen where the last ACK meets the half-open handshake; with SYN cookies
+    /// there is none to meet (tcp_v4_cookie_check).
+    private var wouldSeeFullQueue: Bool {
+        connection.attempt.request != nil && observedHooks.contains(.tcpCheckReq)
+    }
+
     /// Without hooks: the packet came to the namespace of a listener that takes it and whose queue is
     /// full now, and nothing else became of it.
     private func findFullQueueByFacts() -> FullQueue? {
         let place: Sighting
         switch ending {
         case .lost(let at) where !isFinal && !isIncomplete && connection.attempt.firstSynack == nil:
-            guard at.stage == .ingress || at.stage == .socket else { return nil }
+            // A look-up that was seen told how full the queues were then; without one, TCP never had the SYN
+            // where it would have been seen there.
+            let isIPv6 = target.address.family == .v6
+            guard at.stage == .ingress || at.stage == .socket, connection.attempt.lookup == nil,
+                !observedHooks.contains(isIPv6 ? .inet6LookupListener : .inetLookupListener)
+            else { return nil }
             place = at
         case .dropped(let drop) where drop.role == .ack && step(drop.sighting)?.stage == .socket:
             // Want of room has no reason of its own; whatever has another is something else.
             let reason = step(drop.sighting)?.reason ?? "NOT_SPECIFIED"
-            guard reason == "NOT_SPECIFIED" || reason.contains("OVERFLOW") else { return nil }
+            guard reason == "NOT_SPECIFIED" && !wouldSeeFullQueue || reason.contains("OVERFLOW") else { return nil }
             place = drop.sighting
-        case .reset(let reset) where reset.maker == .tcp && reset.packet.flags.role == .ack:
+        case .reset(let reset) where reset.maker == .tcp && reset.packet.flags.role == .ack && !wouldSeeFullQueue:
             place = reset.sighting
         default: return nil
         }

@@ -7,6 +7,9 @@ public struct ExplainerOptions: Sendable, Codable, Hashable {
     public var unansweredAfter: UInt64 = 5_000_000_000
     public var filter = ConnectionFilter()
     public var selection = VerdictSelection()
+    /// Hooks that are attached from the start, by name (`StartInfo.backends`). That one of them saw nothing means
+    /// that nothing happened there.
+    public var hooks: Set<String> = []
     /// Verdicts to be told at most; nil: no limit. When it is reached, `isExhausted`.
     public var maximumVerdicts: Int?
 
@@ -72,6 +75,8 @@ public final class Explainer {
     private var arrivals: [Connection] = []
     private var oldest = 0
     private var deadlines = DeadlineQueue()
+    /// Those of the start, and those that have shown something since.
+    private var observedHooks: Set<Hook>
     /// When a loss was told last; CLOCK_MONOTONIC, nanoseconds.
     private var lastLoss: UInt64 = 0
 
@@ -83,6 +88,7 @@ public final class Explainer {
         self.sink = sink
         self.forget = forget
         names = Names(facts: facts)
+        observedHooks = Set(options.hooks.compactMap(Hook.init(name:)))
     }
 
     // MARK: In
@@ -90,6 +96,7 @@ public final class Explainer {
     /// Takes in one observation. They come in the order of their times.
     public func observe(_ observation: Observation) {
         totals.events += 1
+        observedHooks.insert(observation.hook)
         advance(to: observation.time)
         if let only = options.filter.netns, observation.netns != only { return }
         guard let connection = connection(for: observation) else { return }
@@ -304,7 +311,7 @@ public final class Explainer {
         let ending = connection.ending
         let evidence = Case(
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
-            isIncomplete: lastLoss >= connection.startTime, time: time, facts: facts)
+            isIncomplete: lastLoss >= connection.startTime, time: time, observedHooks: observedHooks, facts: facts)
         evidence.consultTable()
         var verdict = judge(evidence)
         if verdict.outcome != .success { evidence.tellConcludedRules() }

@@ -34,6 +34,12 @@ public enum Hook: UInt16, Sendable, CaseIterable {
     case nftTracePacket
     case tcpCheckReq
 
+    /// By the name that it is shown with; nil: none is called so.
+    init?(name: String) {
+        guard let hook = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = hook
+    }
+
     /// The kernel's name: a function's symbol, or `system:event` of a tracepoint.
     public var name: String {
         switch self {

@@ -12,6 +12,7 @@ struct ReplaySession {
         let reader = try RecordingReader(path: request.path)
         var options = ExplainerOptions()
         options.unansweredAfter = request.output.unansweredAfter ?? reader.header.unansweredAfter
+        options.hooks = Set(reader.header.start.backends.keys)
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count

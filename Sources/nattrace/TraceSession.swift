@@ -46,6 +46,7 @@ final class TraceSession {
 
         var options = ExplainerOptions()
         if let wanted = request.output.unansweredAfter { options.unansweredAfter = wanted }
+        options.hooks = Set(start.backends.keys)
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count

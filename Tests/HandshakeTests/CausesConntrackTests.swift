@@ -104,6 +104,19 @@ struct ConntrackFullTests {
         #expect(story.codes == [.dropped])
     }
 
+    @Test("With hooks, conntrack refuses nothing that it was not asked about")
+    func notAsked() {
+        for hooks in [["nf_conntrack_in"], []] as [Set<String>] {
+            let story = Story { $0.hooks = hooks }
+            story.facts.sysctl("net/netfilter/nf_conntrack_max", is: 1000)
+            story.facts.sysctl("net/netfilter/nf_conntrack_count", is: 1000)
+            story.facts.rules()
+            story.settles(
+                someSyn.received(by: "eth0"), someSyn.dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .prerouting))
+            #expect(story.codes == [hooks.isEmpty ? .conntrackFull : .dropped])
+        }
+    }
+
     @Test("A question in another namespace is not the one")
     func elsewhere() {
         let story = story(count: 1000, of: 1000)

@@ -215,6 +215,28 @@ struct AcceptQueueTests {
         }
     }
 
+    @Test("With hooks, what they did not see did not happen, however full the queue is now")
+    func notSeenByHooks() {
+        let attached = Story { $0.hooks = ["__inet_lookup_listener"] }
+        attached.facts.listening(listener("203.0.113.10:80", waiting: 129), port: 80)
+        attached.waits(someSyn.received(by: "eth0"))
+        #expect(attached.codes == [.unexplained])
+
+        let seen = Story()
+        seen.facts.listening(listener("203.0.113.10:80", waiting: 129), port: 80)
+        seen.waits(
+            someSyn.received(by: "eth0"), someSyn.lookedUp(finding: "203.0.113.10:80", queues: queues(accept: 1)))
+        #expect(seen.codes == [.unexplained])
+
+        for end in [last.dropped(in: "tcp_v4_rcv", for: "NOT_SPECIFIED"), last.reset(socket: 0x9000)] {
+            let story = Story { $0.hooks = ["tcp_check_req"] }
+            story.facts.listening(listener("0.0.0.0:80", waiting: 129), port: 80)
+            story.tell(answered + [last.finishing(at: "0.0.0.0:80", queues: queues(accept: 1)), end], at: .zero)
+            story.silence(until: Story.settled)
+            #expect(!story.codes.contains(.acceptQueueFull))
+        }
+    }
+
     @Test("Without hooks, a last ACK that was dropped or reset")
     func ackByTracepoints() {
         let before = [

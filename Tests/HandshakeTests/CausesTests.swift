@@ -16,7 +16,7 @@ struct CauseListTests {
         #expect(codes.last == .unexplained)
         let nothing = Case(
             Connection(isn: 1, dialled: flow(client, published), startTime: 0), ending: .nothing, isFinal: false,
-            time: 0,
+            time: 0, observedHooks: [],
             facts: FakeFacts())
         #expect(Cause.all.filter { $0.applies(nothing) }.map(\.code) == [.unexplained])
     }

@@ -49,6 +49,7 @@ struct RecordingTests {
     private static func replay(_ path: String) throws -> String {
         let reader = try RecordingReader(path: path)
         var options = ExplainerOptions()
+        options.hooks = Set(reader.header.start.backends.keys)
         options.unansweredAfter = reader.header.unansweredAfter
         let sink = TextSink()
         let explainer = Explainer(options: options, facts: reader.facts, sink: sink)

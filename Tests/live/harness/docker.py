@@ -110,7 +110,7 @@ class Docker:
             return False
 
     def _ask(self, method, path, body=None, kind="application/json", plain=False):
-        connection = _Connection(self._socket, self._pace.seconds(10))
+        connection = _Connection(self._socket, self._pace.seconds(30))
         try:
             data = json.dumps(body) if isinstance(body, dict) else body
             connection.request(method, path, data, {"Content-Type": kind} if data else {})
