@@ -292,6 +292,16 @@ struct NoRouteTests {
         }
     }
 
+    @Test("The kernel says so, and there is a route for what begins here only")
+    func routedForItself() {
+        let story = Story()
+        story.facts.route(to: "10.0.0.2", .local, by: "lo", "local 10.0.0.2 dev lo")
+        story.ends(with: throughNAT.dropped(in: "ip_error", for: "IP_INNOROUTES", by: "eth0"))
+        #expect(story.codes == [.noRoute])
+        #expect(!story.verdicts[0].evidence.contains(.route("local 10.0.0.2 dev lo")))
+        #expect(story.verdicts[0].advice[0].hasPrefix("Add a route"))
+    }
+
     @Test("A function that does not route says nothing of routes")
     func otherFunction() {
         let story = Story()
