@@ -172,6 +172,14 @@ final class Case {
         return drop
     }
 
+    /// Whether the SYN was stopped on the machine that made it, and by no device left.
+    var isStoppedBeforeItLeft: Bool {
+        guard !isIncomplete, let place = droppedPacket?.sighting ?? rejection, let step = step(place),
+            step.packet?.flags.role == .syn, step.stage == .output || step.stage == .postrouting
+        else { return false }
+        return !connection.steps.contains { $0.packet?.flags.role == .syn && $0.stage == .egress }
+    }
+
     /// Where the client's SYN really went, in the namespace that ended it.
     var target: Endpoint {
         if let reset = unheardSyn { return reset.packet.tuple.destination }

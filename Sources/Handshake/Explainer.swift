@@ -369,9 +369,16 @@ extension Case {
 extension Checklist {
     init(_ c: Case, code: VerdictCode) {
         let attempt = c.connection.attempt
-        let arrived = c.connection.steps.contains { step in
-            step.packet?.flags.role == .syn && (step.stage == .ingress || step.action == .deliver)
-        }
+        let arrived: Bool? =
+            if c.connection.steps.contains(where: {
+                $0.packet?.flags.role == .syn && ($0.stage == .ingress || $0.action == .deliver)
+            }) {
+                true
+            } else if c.isStoppedBeforeItLeft {
+                false
+            } else {
+                nil
+            }
         let answered: Answer? =
             if attempt.reset.map({ $0.packet.flags.role != .synack }) == true || attempt.firstRst != nil {
                 .rst
@@ -416,7 +423,7 @@ extension Checklist {
                 nil
             }
         self.init(
-            synArrived: arrived ? true : nil, answer: answered, conntrack: conntrack, listenerMatches: listener)
+            synArrived: arrived, answer: answered, conntrack: conntrack, listenerMatches: listener)
     }
 }
 

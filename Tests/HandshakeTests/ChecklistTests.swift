@@ -38,6 +38,25 @@ struct ChecklistTests {
                 == Checklist(synArrived: nil, answer: Checklist.Answer.none, conntrack: Checklist.Conntrack.none))
     }
 
+    @Test("A SYN of this machine that is stopped before it leaves arrives nowhere", arguments: [Stage.output, .postrouting])
+    func stopped(stage: Stage) throws {
+        let drop = someSyn.byTracepoint().dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", stage)
+        #expect(try checklist(Story(), [drop]).synArrived == false)
+        #expect(try checklist(Story(), [someSyn.received(by: "eth0"), drop]).synArrived == true)
+        #expect(try checklist(Story(), [someSyn.sent(by: "eth0"), drop]).synArrived == nil)
+    }
+
+    @Test("Where a SYN was dropped that came from elsewhere unseen, or after a loss, nothing is said")
+    func notStopped() throws {
+        let drop = someSyn.byTracepoint().dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .forward)
+        #expect(try checklist(Story(), [drop]).synArrived == nil)
+        let story = Story()
+        story.at(.zero, someSyn.byTracepoint().dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .output))
+        story.loses(at: .milliseconds(1))
+        story.silence(until: Story.settled)
+        #expect(story.verdicts.first?.checklist.synArrived == nil)
+    }
+
     @Test("What is untracked, and what conntrack calls invalid, is said")
     func conntrack() throws {
         let drop = someSyn.dropped()
