@@ -177,7 +177,7 @@ final class Case {
         guard !isIncomplete, let place = droppedPacket?.sighting ?? rejection, let step = step(place),
             step.packet?.flags.role == .syn, step.stage == .output || step.stage == .postrouting
         else { return false }
-        return !connection.steps.contains { $0.packet?.flags.role == .syn && $0.stage == .egress }
+        return !connection.steps.contains { $0.showsSyn(at: .egress) }
     }
 
     /// Where the client's SYN really went, in the namespace that ended it.

@@ -371,7 +371,7 @@ extension Checklist {
         let attempt = c.connection.attempt
         let arrived: Bool? =
             if c.connection.steps.contains(where: {
-                $0.packet?.flags.role == .syn && ($0.stage == .ingress || $0.action == .deliver)
+                $0.showsSyn(at: .ingress) || $0.action == .deliver && $0.packet?.flags.role == .syn
             }) {
                 true
             } else if c.isStoppedBeforeItLeft {

@@ -86,4 +86,9 @@ public struct Step: Sendable {
     public var detail: StepDetail
     /// What was known of the connection's way by then.
     public var course: Course
+
+    /// The SYN itself was there; an ICMP error that quotes it is another packet.
+    func showsSyn(at stage: Stage) -> Bool {
+        self.stage == stage && action != .icmp && packet?.flags.role == .syn
+    }
 }

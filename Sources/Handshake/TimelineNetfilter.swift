@@ -267,9 +267,7 @@ extension StepWriter {
 
     /// PREROUTING for a connection that came in to this namespace, OUTPUT for one that began here.
     var firstStage: Stage {
-        let cameIn = connection.steps.contains {
-            $0.netns == o.netns && $0.stage == .ingress && $0.packet?.flags.role == .syn
-        }
+        let cameIn = connection.steps.contains { $0.netns == o.netns && $0.showsSyn(at: .ingress) }
         return cameIn ? .prerouting : .output
     }
 }

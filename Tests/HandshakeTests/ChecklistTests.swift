@@ -46,6 +46,18 @@ struct ChecklistTests {
         #expect(try checklist(Story(), [someSyn.sent(by: "eth0"), drop]).synArrived == nil)
     }
 
+    @Test("An ICMP error that quotes it is not the SYN, whichever way it goes")
+    func quoted() throws {
+        let sent = someSyn.transmitted()
+        let errors = [
+            someSyn.icmp(from: "198.51.100.7", .egress, by: "lo"), someSyn.icmp(from: "198.51.100.7", .ingress, by: "lo"),
+        ]
+        #expect(try checklist(Story(), [sent] + errors, end: .seconds(5)).synArrived == nil)
+        let drop = someSyn.dropped(in: "nft_do_chain", for: "NETFILTER_DROP", .output)
+        let list = try checklist(Story(), [sent] + errors + [drop])
+        #expect(list.synArrived == false && list.answer == .icmp)
+    }
+
     @Test("Where a SYN was dropped that came from elsewhere unseen, or after a loss, nothing is said")
     func notStopped() throws {
         let drop = someSyn.byTracepoint().dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", .forward)
