@@ -89,11 +89,13 @@ extension StepWriter {
     func drop() {
         guard let packet = o.packet, connection.verdict?.outcome != .success else { return }
         if isBeyondHandshake { return }
+        let ruledAt = stageOfRuling
         inferFromConntrack()
         let function = names.symbol(at: o.location)
         let reason = o.reason.flatMap(names.dropReason)
         let sighting = add(
-            .drop, stage: function.flatMap(stage(ofDropIn:)), function: function ?? o.hook.name, reason: reason)
+            .drop, stage: function.flatMap { stage(ofDropIn: $0, ruledAt: ruledAt) }, function: function ?? o.hook.name,
+            reason: reason)
         // A bridge that does not know the way floods copies; those for others end with this reason.
         guard role != .rst, reason != "OTHERHOST" else { return }
         if role == .syn {
@@ -118,10 +120,18 @@ extension StepWriter {
         connection.attempt.icmp = (sighting, error)
     }
 
+    /// Where a rule or policy has just decided to drop this packet.
+    private var stageOfRuling: Stage? {
+        guard let ruling = connection.attempt.rulings[o.netns], ruling.verdict == .drop, ruling.role == role,
+            ruling.sighting.step == connection.steps.indices.last
+        else { return nil }
+        return ruling.sighting.stage
+    }
+
     /// The stage of functions that free packets. Netfilter works at several: there the packet's state
-    /// told the kernel side which it was.
-    func stage(ofDropIn function: String) -> Stage? {
-        if ["nf_", "nft_", "ipt_", "ip6t_"].contains(where: function.hasPrefix) { return o.stage }
+    /// told the kernel side which it was, or else the rule that decided.
+    private func stage(ofDropIn function: String, ruledAt: Stage?) -> Stage? {
+        if ["nf_", "nft_", "ipt_", "ip6t_"].contains(where: function.hasPrefix) { return o.stage ?? ruledAt }
         return Self.dropStages.first { function.hasPrefix($0.0) }?.1
     }
 

@@ -187,6 +187,21 @@ struct FilterDroppedTests {
         #expect(verdict.reason == "NETFILTER_DROP" && verdict.checklist.conntrack == .new)
     }
 
+    @Test("Where the packet does not show at which hook it was dropped, the rule before it does")
+    func stageOfRule() throws {
+        let end = throughNAT.dropped(in: "nft_do_chain", for: "NETFILTER_DROP")
+        func stage(_ observations: nattrace_observation...) throws -> Stage? {
+            let story = Story()
+            story.tell(Scene.synReachesTCP.dropLast() + observations, at: .zero)
+            story.silence(until: Story.settled)
+            return try #require(story.verdicts.first).stage
+        }
+        #expect(try stage(throughNAT.decided(.drop, by: 21, .forward), end) == .forward)
+        #expect(try stage(throughNAT.decided(.drop, by: 21, .forward), throughNAT.sent(by: "eth1"), end) == nil)
+        #expect(try stage(throughNAT.at(Place.backend).decided(.drop, by: 21, .forward), end) == nil)
+        #expect(try stage(end) == nil)
+    }
+
     @Test("It was seen in a user's chain, and its text cannot be read")
     func seenInUserChain() {
         let story = Story()
