@@ -247,6 +247,24 @@ static __always_inline bool is_routed_here(const struct dst_entry *dst, __u8 fam
 }
 
 /*
+ * Which of netfilter's hooks a packet is at that begins here. It has no device
+ * before ip_output() or ip6_output() gives it its route's; another is lent.
+ */
+static __always_inline __u8 stage_of_own(const struct net_device *dev, const struct dst_entry *dst, __u8 family)
+{
+	bool by_loopback;
+
+	if (!dev)
+		return NATTRACE_STAGE_OUTPUT;
+	by_loopback = BPF_CORE_READ(dev, ifindex) == LOOPBACK_IFINDEX;
+	/* A VRF lends its own, for both hooks (vrf_ip_out_direct). */
+	if (!dst || BPF_CORE_READ(dst, dev) != dev)
+		return by_loopback ? NATTRACE_STAGE_OUTPUT : NATTRACE_STAGE_UNKNOWN;
+	/* To reject with ICMPv6 in OUTPUT, nf_send_unreach6() lends loopback: it may be the route's too. */
+	return by_loopback && family == 6 ? NATTRACE_STAGE_UNKNOWN : NATTRACE_STAGE_POSTROUTING;
+}
+
+/*
  * Which of netfilter's hooks a packet is at, told by what the stack has done to
  * it by then: routed or not, to here or on, its device already the one to leave
  * by. Unknown where two hooks look alike: over loopback, whose packets keep the
@@ -258,11 +276,8 @@ static __always_inline __u8 stage_by_state(const struct sk_buff *skb, __u8 famil
 	struct dst_entry *dst = skb_dst(skb);
 	int came_in_by = BPF_CORE_READ(skb, skb_iif);
 
-	/* What nf_send_unreach6() rejects in OUTPUT it lends loopback: then it looks as if it was behind. */
-	if (!came_in_by && dev)
-		return family == 4 ? NATTRACE_STAGE_POSTROUTING : NATTRACE_STAGE_UNKNOWN;
 	if (!came_in_by)
-		return NATTRACE_STAGE_OUTPUT;
+		return stage_of_own(dev, dst, family);
 	if (!dst) {
 		int noted_by_ip;
 

@@ -65,6 +65,18 @@ def rule_drops_in_output(s):
     dropped(s, net.host_ns, net.elsewhere, dropped_by(rule, net.host_ns, "output", nat=translated, steps=("drop",)))
 
 
+@scenario(dialects=NFT_AND_IPTABLES, variants={"output": ("output", "filter"), "postrouting": ("postrouting", "mangle")},
+          vm=("postrouting", "nft"))
+def rule_drops_what_leaves(s):
+    """A SYN of this machine to another one, before and after it is given the device to leave by."""
+    net = s.pair()
+    s.trace("--dport", s.port)
+    hook, table = s.variant
+    rule = s.rules.drop(net.client_ns, (net.server, s.port), hook=hook, table=table)
+    dropped(s, net.client_ns, net.server, dropped_by(
+        rule, net.client_ns, hook, nat=False, steps=("drop",), checklist={"syn_arrived": False, "answer": "none"}))
+
+
 @scenario(dialects=ALL)
 def rule_in_a_chain_that_is_jumped_to(s):
     net, _, translated = published(s)

@@ -14,15 +14,17 @@ KINDS = {"tcp-reset": ("refused", "rst"), "port-unreachable": ("refused", "icmp"
 KIND_NAMES = {kind: kind for kind in KINDS}
 
 
-def rejected(s, netns, client_ns, address, translated, hook, unseen=False):
-    """unseen: without function hooks the answer is not, since it is on its way before the SYN is first seen."""
+def rejected(s, netns, client_ns, address, translated, hook, **more):
     rule = s.rules.reject(netns, translated, s.variant, hook=hook)
     sees, answer = KINDS[s.variant]
     s.connect(client_ns, address, sees=sees, verdict=Verdict(
-        "filter_rejected", nat=translated, netns=netns, rule=rule,
-        # For an ICMPv6 error a rejected packet is lent a device, and then looks as if it was behind OUTPUT.
-        fields={"nattrace.stage": ByHooks(hook, None) if unseen and (s.family, answer) == (6, "icmp") else hook},
-        checklist={"answer": ByHooks(answer, None) if unseen else answer}, no_steps=("listener", "established")))
+        "filter_rejected", netns=netns, rule=rule, no_steps=("listener", "established"),
+        **{"nat": translated, "fields": {"nattrace.stage": hook}, "checklist": {"answer": answer}, **more}))
+
+
+def unseen(s, **more):
+    """Without function hooks the answer of OUTPUT is not seen, since it is on its way before the SYN first is."""
+    return {"answer": ByHooks(KINDS[s.variant][1], None), **more}
 
 
 @scenario(dialects=ALL, variants=KIND_NAMES, vm=("tcp-reset", "nft", "iptables-legacy"))
@@ -43,7 +45,19 @@ def rule_rejects_in_forward(s):
 def rule_rejects_in_output(s):
     """The client is on this machine itself."""
     net, _, translated = output_dnat(s, "elsewhere")
-    rejected(s, net.host_ns, net.host_ns, net.elsewhere, translated, "output", unseen=True)
+    # For an ICMPv6 error the packet is lent loopback, and over loopback it then looks as if it was behind OUTPUT.
+    is_lent = s.family == 6 and KINDS[s.variant][1] == "icmp"
+    rejected(s, net.host_ns, net.host_ns, net.elsewhere, translated, "output", checklist=unseen(s),
+             fields={"nattrace.stage": ByHooks("output", None if is_lent else "output")})
+
+
+@scenario(variants=KIND_NAMES, vm=("admin-prohibited",))
+def rule_rejects_what_leaves(s):
+    """A SYN of this machine to another one."""
+    net = s.pair()
+    s.trace("--dport", s.port)
+    rejected(s, net.client_ns, net.client_ns, net.server, (net.server, s.port), "output", nat=False,
+             checklist=unseen(s, syn_arrived=False))
 
 
 @scenario()
