@@ -95,7 +95,7 @@ public final class LiveFacts: Facts {
     private func listeners(port: UInt16, netns: UInt32) -> Answer {
         answering { () throws(FactFailure) in
             let socket = try socket(NETLINK_SOCK_DIAG, "NETLINK_SOCK_DIAG", in: netns)
-            return .listeners(withOwners(try ListenerDump.listeners(port: port, over: socket)))
+            return .listeners(withOwners(try ListenerList.listeners(port: port, over: socket)))
         }
     }
 
@@ -124,7 +124,7 @@ public final class LiveFacts: Facts {
                 }
                 do throws(FactFailure) {
                     let socket = try socket(NETLINK_SOCK_DIAG, "NETLINK_SOCK_DIAG", in: inode)
-                    let listeners = try ListenerDump.listeners(port: port, over: socket)
+                    let listeners = try ListenerList.listeners(port: port, over: socket)
                     seen += 1
                     guard !listeners.isEmpty else { continue }
                     var name: String?
@@ -176,7 +176,8 @@ public final class LiveFacts: Facts {
     private func addresses(netns: UInt32) -> Answer {
         answering { () throws(FactFailure) in
             let socket = try socket(NETLINK_ROUTE, "NETLINK_ROUTE", in: netns)
-            return .addresses(try AddressDump.addresses(over: socket))
+            var sequence: UInt32 = 0
+            return .addresses(try socket.dump(AddressList(), after: &sequence).addresses)
         }
     }
 

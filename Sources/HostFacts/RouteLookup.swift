@@ -256,14 +256,7 @@ final class RouteLookup<Transport: NetlinkTransport & ~Copyable> {
             case .prohibit: Int32(RTN_PROHIBIT)
             default: Int32(RTN_UNREACHABLE)
             }
-        for _ in 0..<ListenerDump.maximumAttempts {
-            sequence += 1
-            var dump = RouteDump(destination: destination, type: type, sequence: sequence)
-            try transport.send(dump.request.bytes)
-            while !dump.isComplete { try dump.add(try transport.receive()) }
-            if !dump.isInterrupted { return dump.best }
-        }
-        throw FactFailure("the routing tables changed each of \(ListenerDump.maximumAttempts) times they were read")
+        return try transport.dump(RouteList(destination: destination, type: type), after: &sequence).best
     }
 }
 

@@ -126,7 +126,7 @@ private func route(_ datagram: [UInt8]) throws -> RouteMessage {
 
     @Test func keepsTheBestRouteOfEachTable() throws {
         let destination = try #require(IPAddress("10.9.0.1"))
-        var dump = RouteDump(destination: destination, type: 6, sequence: 7)
+        var dump = NetlinkDump(RouteList(destination: destination, type: 6), sequence: 7)
         var wide = Captured.blackhole
         wide[17] = 8  // rtm_dst_len
         wide[41] = 0  // 10.0.0.0
@@ -139,7 +139,7 @@ private func route(_ datagram: [UInt8]) throws -> RouteMessage {
         try dump.add(Captured.done)
         #expect(dump.isComplete && !dump.isInterrupted)
         #expect(
-            dump.best.map { $0.text { _ in nil } } == ["blackhole 10.0.0.0/8 table 42", "blackhole 10.9.0.0/16"])
+            dump.list.best.map { $0.text { _ in nil } } == ["blackhole 10.0.0.0/8 table 42", "blackhole 10.9.0.0/16"])
     }
 
     @Test func requestsAreWhatTheKernelReads() throws {
