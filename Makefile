@@ -6,6 +6,7 @@ PREFIX ?= /usr/local
 BUILD := .build
 BPF_OBJECT := $(BUILD)/bpf/nattrace.bpf.o
 PROGRAM := $(BUILD)/release/nattrace
+DIST := $(BUILD)/dist
 
 # Debian packages: to build, to run the live tests, and to run them in virtual machines.
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
@@ -37,7 +38,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug bpf deps test test-unit test-live test-vm test-harness demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-dist test-harness demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -50,6 +51,19 @@ build: bpf ## the program, optimised: .build/release/nattrace (default)
 debug: bpf ## the program for debugging: .build/debug/nattrace
 	$(say) SWIFT "debug"
 	$(Q)$(SWIFT) build $(SWIFTFLAGS)
+
+# A folder of its own: what is compiled for the one is of no use to the other.
+dist: bpf ## the program as one file that needs no library: .build/dist/nattrace, with a tarball
+	$(say) SWIFT "static release"
+	$(Q)$(SWIFT) build -c release --scratch-path $(BUILD)/static -Xswiftc -static-executable \
+		$(addprefix -Xlinker ,$(shell pkg-config --static --libs-only-l libbpf)) $(SWIFTFLAGS)
+	$(Q)rm -rf $(DIST) && mkdir -p $(DIST)
+	$(Q)strip -o $(DIST)/nattrace $(BUILD)/static/release/nattrace
+	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version)-linux-$(MACHINE); cd $(DIST); \
+		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs,$(CURDIR)/$f) $$name; \
+		tar -c --sort=name --owner=0 --group=0 --numeric-owner $$name | gzip -9n >$$name.tar.gz; \
+		rm -r $$name; sha256sum nattrace $$name.tar.gz >SHA256SUMS; \
+		du -h --apparent-size nattrace $$name.tar.gz | sed 's/^/  /'
 
 bpf: $(BPF_OBJECT) ## the kernel side alone
 
@@ -74,7 +88,8 @@ deps: ## install what is missing to build and test (Debian packages)
 	$(Q)$(SWIFT) --version 2>/dev/null | grep -qE 'Swift version (6\.[1-9]|[7-9]|[1-9][0-9])' || \
 		{ echo 'make deps: Swift 6.1 or newer is needed, in PATH: https://www.swift.org/install/linux' >&2; exit 1; }
 
-test: build ## all tests: unit, live on this kernel, live in virtual machines
+# What is shipped is what is tested: the single file.
+test: dist ## all tests: unit, live on this kernel, live in virtual machines
 	$(Q)Tests/run-all
 
 test-unit: bpf ## the Swift tests, and the tests of the test framework
@@ -83,8 +98,11 @@ test-unit: bpf ## the Swift tests, and the tests of the test framework
 test-live: build ## live tests on the running kernel (ARGS='PATTERN --verbose')
 	$(Q)$(SUDO) Tests/live/run $(ARGS)
 
-test-vm: build ## live tests in virtual machines (KERNEL=6.1 for one of them)
+test-vm: dist ## live tests in virtual machines (KERNEL=6.1 for one of them)
 	$(Q)Tests/run-all $(addprefix vm-,$(or $(KERNEL),6.1 6.12))
+
+test-dist: dist ## the single file, in virtual machines with nothing else of ours (KERNEL=6.1)
+	$(Q)Tests/dist/run $(KERNEL)
 
 test-harness: ## the tests of the virtual machines themselves
 	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)

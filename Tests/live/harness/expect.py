@@ -203,10 +203,10 @@ def compare_verdict(expected, line, steps, hooks):
     return wrong
 
 
-def compare_connection(expected, connection, hooks, legacy=False):
+def compare_connection(expected, connection, hooks, rule_concluded=False):
     """The expected verdicts of one dial, in order, with its connection.
 
-    legacy: rules of iptables-legacy are at work, which no function tells: they are concluded on every kernel.
+    rule_concluded: no function tells of the rules at work, such as those of iptables-legacy.
     """
     codes = [_resolve(verdict.code, hooks) for verdict in expected]
     if connection.codes != codes:
@@ -215,7 +215,7 @@ def compare_connection(expected, connection, hooks, legacy=False):
     if hooks == "functions":
         wrong += [f"step {get(step, 'event.sequence')}, {get(step, 'event.action')}, is concluded, although functions "
                   "are hooked" for step in connection.steps if get(step, "nattrace.backend") == "inferred"
-                  and not (legacy and get(step, "event.action") == "rule")]
+                  and not (rule_concluded and get(step, "event.action") == "rule")]
     for verdict, line in zip(expected, connection.verdicts):
         before = connection.lines[:connection.lines.index(line)]
         steps = [step for step in before if get(step, "event.dataset") == "nattrace.step"]

@@ -1,7 +1,7 @@
 """One virtual machine: starts it, carries its output, ends it.
 
-The root file system comes from this machine through virtiofsd. There is no
-network device. Everything that is started here is ended here, by its pid.
+The root file system comes from this machine through virtiofsd, or is an initramfs
+with the named programs alone. There is no network device. Everything that is started here is ended here, by its pid.
 """
 
 import ctypes
@@ -40,16 +40,18 @@ KERNEL_LINE = "console=ttyS0 panic=-1 oops=panic"
 class Machine:
     """Use it in a `with`: leaving the block ends it, whatever happened."""
 
-    def __init__(self, kernel, mode, out=None):
+    def __init__(self, kernel, mode, out=None, programs=None):
         self.kernel = kernel
         self.mode = mode
         self.out = out
+        # What the guest has beside busybox; None: this machine's root file system.
+        self.programs_alone = programs
         self.end_mark = f"nattrace-vm-end-{secrets.token_hex(16)}-"
         self.children = []
         self.booted = False
 
     def __enter__(self):
-        if os.geteuid() != 0:
+        if self.programs_alone is None and os.geteuid() != 0:
             raise VMError("virtiofsd shares the root file system as root only: run this as root")
         # Not in TMPDIR: a socket's path may not be long.
         self.directory = Path(tempfile.mkdtemp(prefix="nattrace-vm-", dir="/tmp"))
@@ -74,7 +76,7 @@ class Machine:
         initramfs.write(archive, self.kernel, {
             "settings": self.settings(),
             "command": "exec " + shlex.join(self.in_environment(command)) + "\n",
-        })
+        }, self.programs_alone)
         usable = [way for way in ACCELERATIONS
                   if way[0] != "kvm" or os.access("/dev/kvm", os.R_OK | os.W_OK)]
         for acceleration, limit in usable:
@@ -101,7 +103,8 @@ class Machine:
         ]
         # In a shell one wants to see what is rebuilt outside; asking for
         # changes costs a run half of its speed.
-        arguments += self.share("root", "/", "auto" if self.mode == "shell" else "always")
+        if self.programs_alone is None:
+            arguments += self.share("root", "/", "auto" if self.mode == "shell" else "always")
         if self.out:
             arguments += self.share("out", self.out, "auto")
         ports = {}
@@ -149,12 +152,15 @@ class Machine:
 
     def settings(self):
         name = "nattrace-" + self.kernel.name.replace(".", "-")
-        values = {"kernel": self.kernel.release, "modules": self.kernel.modules, "name": name,
+        modules = "" if self.programs_alone is not None else self.kernel.modules
+        values = {"kernel": self.kernel.release, "modules": modules, "name": name,
                   "mode": self.mode, "end": self.end_mark, "out": self.out or ""}
         return "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in values.items())
 
     def in_environment(self, command):
         """The command with the caller's directory and what it may know."""
+        if self.programs_alone is not None:
+            return ["/bin/busybox", "env", "-i", "PATH=/bin", "HOME=/", *command]
         # The system's directories first: wrappers such as pyenv's take half
         # a minute under emulation.
         path = SYSTEM_PATH + [directory for directory in os.environ.get("PATH", "").split(":")

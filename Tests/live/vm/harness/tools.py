@@ -13,6 +13,7 @@ PACKAGES = {
     "virtiofsd": "qemu-system-common",
     "busybox": "busybox-static",
     "depmod": "kmod",
+    "ldd": "libc-bin",
     "apt-get": "apt",
     "apt-cache": "apt",
     "dpkg": "dpkg",
