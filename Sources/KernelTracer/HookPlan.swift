@@ -4,7 +4,7 @@
 import Handshake
 
 /// One way to observe a hook: the BPF programs it takes and what they are attached to.
-struct Way: Sendable {
+struct Way: Sendable, Equatable {
     enum Target: Sendable, Equatable {
         /// Every one of the programs goes to this kernel function: to its entry, and those
         /// that are return probes to its return.

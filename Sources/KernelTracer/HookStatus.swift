@@ -14,3 +14,15 @@ public enum HookStatus: Sendable, Equatable {
     /// Cannot be attached, because of this.
     case unavailable(String)
 }
+
+/// A way to a hook that was not taken, and why not.
+public struct DeclinedWay: Sendable, Equatable {
+    public var backend: Backend
+    /// For a person, without an end mark: `this kernel has no kprobes`.
+    public var reason: String
+
+    public init(backend: Backend, reason: String) {
+        self.backend = backend
+        self.reason = reason
+    }
+}

@@ -8,32 +8,50 @@ struct HookSurvey {
     let types: KernelTypes
     let choice: BackendChoice
 
-    enum Finding {
-        /// Worth a try, in this order.
-        case open([Way])
-        /// None is, and that is why.
-        case closed(HookStatus)
+    enum Obstacle: Equatable {
+        /// Not on this kernel, for this reason.
+        case refusal(String)
+        /// Not before this module is loaded.
+        case notLoaded(module: String)
+    }
+
+    /// All ways to a hook, best first, each with what stands in its way; nil: worth a try.
+    struct Finding {
+        var ways: [(way: Way, obstacle: Obstacle?)] = []
+
+        var open: [Way] { ways.compactMap { $0.obstacle == nil ? $0.way : nil } }
+
+        var declined: [DeclinedWay] {
+            ways.compactMap { way, obstacle in
+                guard case .refusal(let reason)? = obstacle else { return nil }
+                return DeclinedWay(backend: way.backend, reason: reason)
+            }
+        }
+
+        /// The module that more ways open with, once it is loaded.
+        var module: String? {
+            for (_, obstacle) in ways { if case .notLoaded(let module)? = obstacle { return module } }
+            return nil
+        }
+
+        /// What becomes of the hook where no way is open.
+        var statusIfClosed: HookStatus {
+            if let module { return .waiting(module: module) }
+            return declined.last.map { .unavailable($0.reason) } ?? .unneeded
+        }
     }
 
     func ways(to plan: HookPlan) -> Finding {
-        if plan.hook == .moduleLoad && !modules.areSupported { return .closed(.unneeded) }
-        var open: [Way] = []
-        var obstacle = HookStatus.unneeded
-        for way in plan.ways {
-            if let found = self.obstacle(on: way, to: plan) { obstacle = found } else { open.append(way) }
-        }
-        return open.isEmpty ? .closed(obstacle) : .open(open)
+        if plan.hook == .moduleLoad && !modules.areSupported { return Finding() }
+        return Finding(ways: plan.ways.map { ($0, obstacle(on: $0, to: plan)) })
     }
 
     /// The programs that can be loaded now: those of ways that are open, and those of hooks
     /// that are only waited for, unless they need to know the module's types.
     func loadable(_ plan: HookPlan) -> [String] {
-        switch ways(to: plan) {
-        case .open(let ways): ways.flatMap(\.programs)
-        case .closed(.waiting) where !plan.needsModuleTypes:
-            plan.ways.filter { choice.allows($0.backend) }.flatMap(\.programs)
-        case .closed: []
-        }
+        let finding = ways(to: plan)
+        guard finding.open.isEmpty, finding.module != nil else { return finding.open.flatMap(\.programs) }
+        return plan.needsModuleTypes ? [] : plan.ways.filter { choice.allows($0.backend) }.flatMap(\.programs)
     }
 
     /// The module that a function has to be looked for in; nil: the kernel itself.
@@ -42,17 +60,15 @@ struct HookSurvey {
         return module
     }
 
-    private func obstacle(on way: Way, to plan: HookPlan) -> HookStatus? {
-        guard choice.allows(way.backend) else {
-            return .unavailable("not used with --backend \(choice.rawValue)")
-        }
+    private func obstacle(on way: Way, to plan: HookPlan) -> Obstacle? {
+        guard choice.allows(way.backend) else { return .refusal("not used with --backend \(choice.rawValue)") }
         switch way.target {
         case .event(let event):
-            return types.kernel.hasTracepoint(event) ? nil : .unavailable("this kernel has no such tracepoint")
+            return types.kernel.hasTracepoint(event) ? nil : .refusal("this kernel has no such tracepoint")
         case .function(let function):
-            guard features.kprobes else { return .unavailable("this kernel has no kprobes") }
+            guard features.kprobes else { return .refusal("this kernel has no kprobes") }
             guard modules.areSupported, let module = module(of: function, in: plan) else { return nil }
-            return modules.loaded.contains(module) ? nil : .waiting(module: module)
+            return modules.loaded.contains(module) ? nil : .notLoaded(module: module)
         }
     }
 

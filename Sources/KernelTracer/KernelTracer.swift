@@ -17,6 +17,9 @@ public final class KernelTracer {
 
     /// What became of each hook.
     public private(set) var statuses: [Hook: HookStatus] = [:]
+    /// For each hook the ways that were not taken although they would have been better than the one
+    /// that was, best first; where none was taken, all that were refused.
+    public private(set) var declined: [Hook: [DeclinedWay]] = [:]
 
     private let features: KernelFeatures
     private let choice: BackendChoice
@@ -57,11 +60,14 @@ public final class KernelTracer {
         modules = KernelModules.now()
 
         let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
-        var open: [(plan: HookPlan, ways: [Way])] = []
+        var open: [(plan: HookPlan, finding: HookSurvey.Finding)] = []
         for plan in HookPlan.all {
-            switch survey.ways(to: plan) {
-            case .open(let ways): open.append((plan, ways))
-            case .closed(let status): statuses[plan.hook] = status
+            let finding = survey.ways(to: plan)
+            if finding.open.isEmpty {
+                statuses[plan.hook] = finding.statusIfClosed
+                declined[plan.hook] = finding.declined
+            } else {
+                open.append((plan, finding))
             }
         }
         let configuration = Self.configuration(self.filter, types)
@@ -74,12 +80,12 @@ public final class KernelTracer {
         counters = LossCounters(map: try object.map("lost"))
         self.object = object
 
-        for (plan, ways) in open {
+        for (plan, finding) in open {
             guard plan.standsInFor.allSatisfy({ attachments[$0] == nil }) else {
                 statuses[plan.hook] = .unneeded
                 continue
             }
-            statuses[plan.hook] = attach(plan, ways, of: object, survey)
+            statuses[plan.hook] = attach(plan, finding, of: object, survey)
             guard !plan.standsInFor.isEmpty, attachments[plan.hook] != nil else { continue }
             for hook in plan.standsInFor {
                 // The tracepoint that tells a reason is also the one that shows every RST.
@@ -184,24 +190,21 @@ public final class KernelTracer {
         do throws(TracerError) {
             let types = try KernelTypes()
             let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
-            let open = plans.compactMap { plan in
-                if case .open(let ways) = survey.ways(to: plan) { (plan: plan, ways: ways) } else { nil }
-            }
-            var later = open
+            var later = plans.map { (plan: $0, finding: survey.ways(to: $0)) }.filter { !$0.finding.open.isEmpty }
             if let object {
-                later.removeAll { plan, ways in
-                    guard ways.allSatisfy({ $0.programs.allSatisfy { object.program($0) != nil } }) else {
+                later.removeAll { plan, finding in
+                    guard finding.open.allSatisfy({ $0.programs.allSatisfy { object.program($0) != nil } }) else {
                         return false
                     }
-                    report(plan.hook, attach(plan, ways, of: object, survey))
+                    report(plan.hook, attach(plan, finding, of: object, survey))
                     return true
                 }
             }
             guard !later.isEmpty else { return }
             let late = try ProgramObject(
-                loading: Set(later.flatMap { $0.ways.flatMap(\.programs) }),
+                loading: Set(later.flatMap { $0.finding.open.flatMap(\.programs) }),
                 configuration: Self.configuration(filter, types), sharing: object)
-            for (plan, ways) in later { report(plan.hook, attach(plan, ways, of: late, survey)) }
+            for (plan, finding) in later { report(plan.hook, attach(plan, finding, of: late, survey)) }
         } catch {
             for plan in plans where attachments[plan.hook] == nil { report(plan.hook, .unavailable(error.description)) }
         }
@@ -217,28 +220,42 @@ public final class KernelTracer {
     }
 
     /// Tries the ways in order.
-    private func attach(_ plan: HookPlan, _ ways: [Way], of object: ProgramObject, _ survey: HookSurvey) -> HookStatus {
-        var status = HookStatus.unneeded
-        for way in ways {
-            let programs = way.programs.compactMap(object.program)
-            guard programs.count == way.programs.count else {
-                let reasons = way.programs.compactMap { object.refused[$0] }
-                status = .unavailable("the kernel refused its program (\(reasons.first ?? "no reason given"))")
-                continue
-            }
-            var module: String?
-            if case .function(let name) = way.target { module = survey.module(of: name, in: plan) }
-            do throws(TracerError) {
-                attachments[plan.hook] = try Attachment(way, module: module, programs: programs, of: object)
-                if plan.hook == .nftTracePacket { try turnOnRuleTracing() }
-                return .attached(way.backend)
-            } catch .system(_, let error) where error == ENOENT {
-                status = .unavailable("this kernel has no such function, or only inlined")
-            } catch {
-                status = .unavailable(error.description)
-            }
+    private func attach(
+        _ plan: HookPlan, _ finding: HookSurvey.Finding, of object: ProgramObject, _ survey: HookSurvey
+    ) -> HookStatus {
+        var declined: [DeclinedWay] = []
+        defer { self.declined[plan.hook] = declined }
+        for (way, obstacle) in finding.ways {
+            let refusal: String? =
+                switch obstacle {
+                case nil: attach(plan, way, of: object, survey)
+                case .refusal(let reason): reason
+                case .notLoaded(let module): "module \(module) is not loaded"
+                }
+            guard let refusal else { return .attached(way.backend) }
+            declined.append(DeclinedWay(backend: way.backend, reason: refusal))
         }
-        return status
+        return .unavailable(declined.last?.reason ?? "there is no way to it")
+    }
+
+    /// Returns why it cannot be attached; nil: it is.
+    private func attach(_ plan: HookPlan, _ way: Way, of object: ProgramObject, _ survey: HookSurvey) -> String? {
+        let programs = way.programs.compactMap(object.program)
+        guard programs.count == way.programs.count else {
+            let reasons = way.programs.compactMap { object.refused[$0] }
+            return "the kernel refused its program (\(reasons.first ?? "no reason given"))"
+        }
+        var module: String?
+        if case .function(let name) = way.target { module = survey.module(of: name, in: plan) }
+        do throws(TracerError) {
+            attachments[plan.hook] = try Attachment(way, module: module, programs: programs, of: object)
+            if plan.hook == .nftTracePacket { try turnOnRuleTracing() }
+            return nil
+        } catch .system(_, let error) where error == ENOENT {
+            return "this kernel has no such function, or only inlined"
+        } catch {
+            return error.description
+        }
     }
 
     /// A module was loaded at `time`: what was attached to its functions before died with the

@@ -20,12 +20,10 @@ struct HookSurveyTests {
         return survey.ways(to: try #require(HookPlan.plan(for: hook)))
     }
 
-    private func isOpen(_ finding: HookSurvey.Finding) -> Bool {
-        if case .open = finding { true } else { false }
-    }
+    private func isOpen(_ finding: HookSurvey.Finding) -> Bool { !finding.open.isEmpty }
 
     private func status(_ finding: HookSurvey.Finding) -> HookStatus? {
-        if case .closed(let status) = finding { status } else { nil }
+        finding.open.isEmpty ? finding.statusIfClosed : nil
     }
 
     @Test("A function of a module that is not loaded is waited for")
@@ -57,7 +55,16 @@ struct HookSurveyTests {
 
     @Test("Without kprobes there is no way to a function")
     func noKprobes() throws {
-        #expect(try status(finding(.tcpV4Rcv, kprobes: false)) == .unavailable("this kernel has no kprobes"))
+        let finding = try finding(.tcpV4Rcv, kprobes: false)
+        #expect(status(finding) == .unavailable("this kernel has no kprobes"))
+        #expect(finding.declined == [DeclinedWay(backend: .kprobe, reason: "this kernel has no kprobes")])
+    }
+
+    @Test("A module that is waited for is no reason against a way")
+    func waitingDeclinesNothing() throws {
+        #expect(try finding(.nfNatSetupInfo).declined == [])
+        // Without kprobes nothing is waited for.
+        #expect(try status(finding(.nfNatSetupInfo, kprobes: false)) == .unavailable("this kernel has no kprobes"))
     }
 
     @Test("A tracepoint is there if BTF describes it")
