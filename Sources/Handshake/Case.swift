@@ -289,13 +289,8 @@ final class Case {
     func command(_ text: String, in netns: UInt32, named name: String?) -> String {
         guard let name else { return text }
         // A container's id is not a name that `ip netns` knows.
-        let isContainer = name.utf8.count == 12 && name.utf8.allSatisfy { isHexDigit($0) }
-        return isContainer
+        return ContainerID.isShort(name)
             ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)" : "ip netns exec \(name) \(text)"
-    }
-
-    private func isHexDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
     }
 }
 

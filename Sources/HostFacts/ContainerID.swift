@@ -1,14 +1,11 @@
-/// Container ids in control group paths.
-///
-/// Every runtime puts the container's id, 64 lower-case hex digits, into the path of its
-/// control group: `/docker/ID` and `/system.slice/docker-ID.scope` (Docker),
-/// `/kubepods/.../podUID/ID` and `cri-containerd-ID.scope` (containerd), `crio-ID.scope`
-/// (CRI-O), `libpod-ID.scope` (Podman).
-enum ContainerID {
-    /// As many digits as `docker ps` and `podman ps` show.
-    static let shortLength = 12
-    private static let length = 64
+// Container ids in control group paths.
 
+import Handshake
+
+/// Every runtime puts the container's id into the path of its control group: `/docker/ID` and
+/// `/system.slice/docker-ID.scope` (Docker), `/kubepods/.../podUID/ID` and `cri-containerd-ID.scope`
+/// (containerd), `crio-ID.scope` (CRI-O), `libpod-ID.scope` (Podman).
+extension ContainerID {
     /// The innermost container in the text of `/proc/PID/cgroup` (cgroups(7)): the first
     /// line that has one decides, as the hierarchies of cgroup v1 agree.
     static func find(inControlGroups text: [UInt8]) -> String? {
@@ -27,7 +24,7 @@ enum ContainerID {
             // `ID`, `PREFIX-ID`, with `.scope` or without.
             let stem = component.prefix { $0 != UInt8(ascii: ".") }
             let digits = stem.suffix(length)
-            guard digits.count == length, digits.allSatisfy(isHexDigit) else { continue }
+            guard digits.count == length, digits.allSatisfy(isDigit) else { continue }
             let prefix = stem.dropLast(length)
             guard prefix.isEmpty || prefix.last == UInt8(ascii: "-") else { continue }
             // The monitor of a container is not in it: `libpod-conmon-ID.scope`, `crio-conmon-ID.scope`.
@@ -35,10 +32,6 @@ enum ContainerID {
             return String(decoding: digits.prefix(shortLength), as: UTF8.self)
         }
         return nil
-    }
-
-    private static func isHexDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
     }
 }
 

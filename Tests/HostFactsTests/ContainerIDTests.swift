@@ -1,3 +1,4 @@
+import Handshake
 import Testing
 
 @testable import HostFacts
