@@ -13,22 +13,25 @@ let package = Package(
             name: "CLibBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CNattrace"),
+        .target(name: "SystemSupport"),
         .target(name: "Handshake", dependencies: ["CNattrace"]),
         .target(name: "Rulesets", dependencies: ["Handshake"]),
-        .target(name: "HostFacts", dependencies: ["Handshake", "Rulesets", "CNattrace"]),
-        .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF"]),
-        .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib"]),
+        .target(name: "HostFacts", dependencies: ["Handshake", "Rulesets", "CNattrace", "SystemSupport"]),
+        .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF", "SystemSupport"]),
+        .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib", "SystemSupport"]),
         .executableTarget(
             name: "nattrace",
             dependencies: [
-                "Handshake", "HostFacts", "KernelTracer", "Output", "CNattrace",
+                "Handshake", "HostFacts", "KernelTracer", "Output", "SystemSupport", "CNattrace",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(
             name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"],
             exclude: ["Recordings"]),
-        .testTarget(name: "HostFactsTests", dependencies: ["HostFacts", "Handshake", "Rulesets", "CNattrace"]),
-        .testTarget(name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "CNattrace"]),
+        .testTarget(
+            name: "HostFactsTests", dependencies: ["HostFacts", "Handshake", "Rulesets", "SystemSupport", "CNattrace"]),
+        .testTarget(
+            name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "SystemSupport", "CNattrace"]),
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
         .testTarget(name: "RulesetsTests", dependencies: ["Rulesets", "Handshake"], exclude: ["Fixtures"]),

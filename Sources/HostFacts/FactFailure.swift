@@ -1,4 +1,5 @@
 import Glibc
+import SystemSupport
 
 /// Why a question could not be answered, as one line for a person.
 struct FactFailure: Error, Equatable, CustomStringConvertible {
@@ -13,18 +14,8 @@ struct FactFailure: Error, Equatable, CustomStringConvertible {
 
     /// `call` failed with an error number: `setns(net): Operation not permitted`.
     init(call: String, code: Int32 = errno) {
-        description = "\(call): \(Self.text(of: code))"
+        description = "\(call): \(errorText(code))"
         self.code = code
-    }
-
-    /// strerror(3) may share its buffer between threads, this does not.
-    static func text(of code: Int32) -> String {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
-            guard let start = buffer.baseAddress, strerror_r(code, start, buffer.count) == 0 else {
-                return "error \(code)"
-            }
-            return String(cString: start)
-        }
     }
 
     /// The kernel withholds it from this user, which root would not meet.

@@ -1,6 +1,7 @@
 import CNattrace
 import Handshake
 import Rulesets
+import SystemSupport
 
 /// Answers questions by asking this machine.
 ///

@@ -1,4 +1,5 @@
 import Handshake
+import SystemSupport
 
 /// What people call a network namespace.
 final class NamespaceNames {

@@ -1,5 +1,6 @@
 import CNattrace
 import Glibc
+import SystemSupport
 
 /// Finds network namespaces by inode number, and does something inside one.
 ///

@@ -3,6 +3,7 @@
 import CNattrace
 import Glibc
 import Rulesets
+import SystemSupport
 
 extension RulesetTexts {
     fileprivate mutating func fail(_ failure: FactFailure, isComplete: Bool = false) {

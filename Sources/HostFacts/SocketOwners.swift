@@ -1,5 +1,6 @@
 import Glibc
 import Handshake
+import SystemSupport
 
 /// Which process holds a socket, by `/proc/PID/fd`.
 ///
@@ -108,11 +109,4 @@ final class SocketOwners {
         }
         return inode
     }
-}
-
-/// CLOCK_MONOTONIC, nanoseconds.
-func monotonicTime() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
 }

@@ -2,6 +2,7 @@
 
 import CNattrace
 import Glibc
+import SystemSupport
 
 /// Finds and runs programs, one at a time, and takes what they print.
 ///

@@ -3,6 +3,7 @@
 import CLibBPF
 import Glibc
 import Handshake
+import SystemSupport
 
 /// Links are file descriptors of this process, nothing is pinned: however the process ends,
 /// the kernel detaches what it had attached.
@@ -26,7 +27,7 @@ final class Attachment {
         self.module = module
         self.object = object
         self.programs = programs
-        time = monotonicNow()
+        time = monotonicTime()
         for program in programs {
             let link: OpaquePointer? =
                 switch way.target {

@@ -37,10 +37,3 @@ struct DeadlineTimer: ~Copyable {
         } != nil
     }
 }
-
-/// CLOCK_MONOTONIC in nanoseconds, as the kernel side stamps its observations.
-public func monotonicNow() -> UInt64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
-}

@@ -3,6 +3,7 @@
 import CNattrace
 import Glibc
 import Handshake
+import SystemSupport
 
 /// Keeps nftables' rule tracing on from when it is made to its end.
 ///

@@ -1,6 +1,7 @@
 // What can go wrong between this program and the kernel, each as one line for a person.
 
 import Glibc
+import SystemSupport
 
 /// Why tracing cannot start or go on.
 public enum TracerError: Error, Equatable, Sendable {
@@ -42,9 +43,4 @@ extension TracerError: CustomStringConvertible {
             "\(call) failed: \(errorText(errno))"
         }
     }
-}
-
-/// The C library's words for an errno value. glibc keeps them per thread.
-func errorText(_ errno: Int32) -> String {
-    String(cString: strerror(errno))
 }

@@ -1,6 +1,7 @@
 // What can go wrong with a file or stream that is written.
 
 import Glibc
+import SystemSupport
 
 /// An output file could not be made or written.
 public struct OutputError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -39,15 +40,5 @@ public struct OutputError: Error, Hashable, Sendable, CustomStringConvertible {
         case .create: return "cannot create \(sanitized(name)): \(reason)"
         case .write: return "cannot write \(sanitized(name)): \(reason); the first \(written) bytes are written"
         }
-    }
-}
-
-/// strerror(3), without its shared buffer.
-func errorText(_ code: Int32) -> String {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-        guard let start = buffer.baseAddress, strerror_r(code, start, buffer.count) == 0 else {
-            return "error \(code)"
-        }
-        return String(cString: start)
     }
 }

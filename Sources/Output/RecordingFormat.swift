@@ -16,6 +16,7 @@
 import CNattrace
 import CZlib
 import Handshake
+import SystemSupport
 
 enum RecordingFormat {
     static let magic = Array("nattrace\n".utf8)

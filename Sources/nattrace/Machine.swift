@@ -6,17 +6,6 @@ import Glibc
 /// As `nattrace --version` says.
 let nattraceVersion = "0.1.0"
 
-/// CLOCK_REALTIME minus CLOCK_MONOTONIC, in nanoseconds.
-func realtimeOffset() -> Int64 {
-    Int64(bitPattern: nanoseconds(CLOCK_REALTIME) &- nanoseconds(CLOCK_MONOTONIC))
-}
-
-private func nanoseconds(_ clock: clockid_t) -> UInt64 {
-    var time = timespec()
-    clock_gettime(clock, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}
-
 func hostName() -> String { systemNames().host }
 func kernelRelease() -> String { systemNames().release }
 

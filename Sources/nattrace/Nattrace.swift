@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import KernelTracer
 import Output
+import SystemSupport
 
 /// The root of the command line.
 @main
@@ -23,7 +24,7 @@ struct Nattrace: ParsableCommand {
         var error = outcome.error
         if !outcome.text.isEmpty, let failure = write(outcome.text, to: STDOUT_FILENO), failure != EPIPE {
             status = .cannotWrite
-            error = "stdout cannot be written: \(String(cString: strerror(failure)))"
+            error = "stdout cannot be written: \(errorText(failure))"
         }
         if let error { _ = write("nattrace: \(oneLine(error))\n", to: STDERR_FILENO) }
         Glibc.exit(status.rawValue)

@@ -6,6 +6,7 @@ import Handshake
 import HostFacts
 import KernelTracer
 import Output
+import SystemSupport
 
 /// Traces until a signal, a limit or a closed pipe ends it.
 ///
@@ -38,7 +39,7 @@ final class TraceSession {
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         tracer = try KernelTracer(filter: request.filter, backend: request.backend)
         facts = LiveFacts(names: try BTFNames())
-        let now = monotonicNow()
+        let now = monotonicTime()
         let start = StartInfo(
             version: nattraceVersion, hostName: hostName(), kernel: kernelRelease(), backends: tracer.backends,
             missing: tracer.missing, filter: request.filterText, time: now, realtimeOffset: realtimeOffset())
@@ -95,7 +96,7 @@ final class TraceSession {
 
     /// Takes what the ring holds, works out what is old enough, writes, and sets the next deadline.
     private func turn() throws(TracerError) {
-        let now = monotonicNow()
+        let now = monotonicTime()
         let complete = try collect()
         let time = min(now, complete) &- ReorderBuffer.window
         work(upTo: time, lettingPass: time)
@@ -174,7 +175,7 @@ final class TraceSession {
     private func finish() {
         notifySystemd("STOPPING=1")
         while !explainer.isExhausted, let last = try? collect(), last != .max {}
-        let now = monotonicNow()
+        let now = monotonicTime()
         work(upTo: .max, lettingPass: now)
         try? reportLosses(at: now)
         explainer.finish(at: now)

@@ -1,6 +1,7 @@
 import CNattrace
 import Glibc
 import Rulesets
+import SystemSupport
 import Testing
 
 @testable import HostFacts

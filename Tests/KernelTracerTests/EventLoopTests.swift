@@ -2,6 +2,7 @@
 
 import CNattrace
 import Glibc
+import SystemSupport
 import Testing
 
 @testable import KernelTracer
@@ -47,7 +48,7 @@ struct EventLoopTests {
                 calls += 1
                 try loop.unwatch(descriptors[1 - index])
                 try loop.unwatch(descriptor)
-                try loop.setDeadline(monotonicNow())
+                try loop.setDeadline(monotonicTime())
             }
         }
         loop.onDeadline = { [unowned loop] in loop.stop() }
@@ -58,11 +59,11 @@ struct EventLoopTests {
     @Test("A deadline calls once, not before its time")
     func deadline() throws {
         let loop = try EventLoop(signals: [])
-        let deadline = monotonicNow() + 20_000_000
+        let deadline = monotonicTime() + 20_000_000
         var passed: [UInt64] = []
         loop.onDeadline = { [unowned loop] () throws(TracerError) in
-            passed.append(monotonicNow())
-            if passed.count == 1 { try loop.setDeadline(monotonicNow() + 1_000_000) } else { loop.stop() }
+            passed.append(monotonicTime())
+            if passed.count == 1 { try loop.setDeadline(monotonicTime() + 1_000_000) } else { loop.stop() }
         }
         try loop.setDeadline(deadline)
         try loop.run()
@@ -82,7 +83,7 @@ struct EventLoopTests {
     @Test("A cleared deadline does not call; a later one replaces an earlier")
     func clearedDeadline() throws {
         let timer = try DeadlineTimer()
-        try timer.set(monotonicNow())
+        try timer.set(monotonicTime())
         try timer.set(nil)
         #expect(try !timer.acknowledge())
         try timer.set(1)
