@@ -134,7 +134,7 @@ extension IPAddress: LosslessStringConvertible {
             return result
         }
         var all: [UInt16]
-        if let gap = text.utf8Range(of: "::") {
+        if let gap = text.firstRange(of: "::") {
             guard let head = groups(text[..<gap.lowerBound], mayEndInV4: false),
                 let tail = groups(text[gap.upperBound...], mayEndInV4: true), head.count + tail.count <= 7
             else { return nil }
@@ -225,16 +225,4 @@ public struct Tuple: Hashable, Sendable, Codable, CustomStringConvertible {
     public var reversed: Tuple { Tuple(source: destination, destination: source) }
     public var family: IPAddress.Family { source.address.family }
     public var description: String { "\(source) → \(destination)" }
-}
-
-extension String {
-    /// The first place of `needle`: `range(of:)` would cost the whole of Foundation.
-    fileprivate func utf8Range(of needle: String) -> Range<String.Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(needle) { return start..<index(start, offsetBy: needle.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
 }

@@ -212,26 +212,20 @@ extension Case {
         return stale
     }
 
-    /// Where a packet was untracked, and NAT could not act on it: the SYN, for which there is a rule, or
-    /// the answer, in a namespace that translates the connection.
-    func findUntracked() -> Sighting? {
-        let untracked = connection.attempt.untracked
-        if let syn = untracked[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) {
-            return syn
-        }
-        if let synack = untracked[.synack], connection.isTranslated(in: synack.netns) { return synack }
-        return nil
-    }
+    /// Where a packet was untracked, and NAT could not act on it.
+    func findUntracked() -> Sighting? { keptFromNAT(connection.attempt.untracked, [.syn, .synack]) }
 
-    /// Where conntrack called a packet INVALID that NAT should have translated: the SYN, for which there is a
-    /// rule, or the answer in a namespace that translates the connection.
-    func findInvalid() -> Sighting? {
-        let invalid = connection.attempt.invalid
-        if let syn = invalid[.syn], !connection.isTranslated(in: syn.netns), wouldTranslate(at: syn) {
-            return syn
+    /// Where conntrack called a packet INVALID that NAT should have translated.
+    func findInvalid() -> Sighting? { keptFromNAT(connection.attempt.invalid, [.syn, .synack, .ack]) }
+
+    /// The first of these packets that NAT would have translated: the SYN, where there is a rule for it and nothing
+    /// translated it; what follows, in a namespace that translates the connection.
+    private func keptFromNAT(_ sightings: [PacketRole: Sighting], _ roles: [PacketRole]) -> Sighting? {
+        for role in roles {
+            guard let place = sightings[role] else { continue }
+            let isTranslated = connection.isTranslated(in: place.netns)
+            if role == .syn ? !isTranslated && wouldTranslate(at: place) : isTranslated { return place }
         }
-        if let synack = invalid[.synack], connection.isTranslated(in: synack.netns) { return synack }
-        if let ack = invalid[.ack], connection.isTranslated(in: ack.netns) { return ack }
         return nil
     }
 

@@ -189,7 +189,8 @@ extension PacketRole {
     /// As in `the SYN to 10.0.0.2:80`, `the SYN-ACK of 10.0.0.2:80`.
     var toOrOf: String { self == .synack ? "of" : "to" }
 
-    var inWords: String {
+    /// As people write it.
+    public var inWords: String {
         switch self {
         case .syn: "SYN"
         case .synack: "SYN-ACK"

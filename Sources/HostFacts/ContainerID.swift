@@ -6,21 +6,18 @@ import Handshake
 /// `/system.slice/docker-ID.scope` (Docker), `/kubepods/.../podUID/ID` and `cri-containerd-ID.scope`
 /// (containerd), `crio-ID.scope` (CRI-O), `libpod-ID.scope` (Podman).
 extension ContainerID {
-    /// The innermost container in the text of `/proc/PID/cgroup` (cgroups(7)): the first
-    /// line that has one decides, as the hierarchies of cgroup v1 agree.
+    /// The innermost container in the text of `/proc/PID/cgroup`: the first line that has one
+    /// decides, as the hierarchies of cgroup v1 agree.
     static func find(inControlGroups text: [UInt8]) -> String? {
-        for line in text.split(separator: UInt8(ascii: "\n")) {
-            // hierarchy-ID:controller-list:cgroup-path, and the path may hold colons.
-            let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, let id = find(inPath: fields[2]) else { continue }
-            return id
+        for group in ControlGroup.groups(in: text) {
+            if let id = find(in: group) { return id }
         }
         return nil
     }
 
     /// The last id in a path: a container within a container is the inner one.
-    private static func find(inPath path: ArraySlice<UInt8>) -> String? {
-        for component in path.split(separator: UInt8(ascii: "/")).reversed() {
+    private static func find(in group: ControlGroup) -> String? {
+        for component in group.components {
             // `ID`, `PREFIX-ID`, with `.scope` or without.
             let stem = component.prefix { $0 != UInt8(ascii: ".") }
             let digits = stem.suffix(length)

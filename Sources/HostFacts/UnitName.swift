@@ -3,23 +3,19 @@
 /// systemd gives each service and each scope a control group of the unit's name, below those of
 /// its slices: `/system.slice/nginx.service`. Services may divide theirs further.
 enum UnitName {
-    /// The innermost unit in the text of `/proc/PID/cgroup` (cgroups(7)), its escapes undone;
-    /// nil: none. `init.scope` is systemd itself, and none.
+    /// The innermost unit in the text of `/proc/PID/cgroup`, its escapes undone; nil: none.
+    /// `init.scope` is systemd itself, and none.
     static func find(inControlGroups text: [UInt8]) -> String? {
-        for line in text.split(separator: UInt8(ascii: "\n")) {
-            // hierarchy-ID:controller-list:cgroup-path, and the path may hold colons.
-            let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
-            // Units are groups of cgroup v2, whose list is empty, and of systemd's own hierarchy of v1.
-            guard fields.count == 3, fields[1].isEmpty || fields[1].elementsEqual("name=systemd".utf8),
-                let name = find(inPath: fields[2])
-            else { continue }
-            return name
+        // Units are groups of cgroup v2, and of systemd's own hierarchy of v1.
+        for group in ControlGroup.groups(in: text)
+        where group.controllers.isEmpty || group.controllers.elementsEqual("name=systemd".utf8) {
+            if let name = find(in: group) { return name }
         }
         return nil
     }
 
-    private static func find(inPath path: ArraySlice<UInt8>) -> String? {
-        for component in path.split(separator: UInt8(ascii: "/")).reversed() {
+    private static func find(in group: ControlGroup) -> String? {
+        for component in group.components {
             guard isUnit(component), !component.elementsEqual("init.scope".utf8) else { continue }
             return String(decoding: unescaped(component), as: UTF8.self)
         }

@@ -11,7 +11,7 @@ struct StepWords {
 
     init(_ step: Step, of connection: Connection, style: TerminalStyle) {
         let packet = step.packet
-        let role = packet?.flags.role.word
+        let role = packet?.flags.role.inWords
         let reason = step.reason.flatMap { $0.isEmpty ? nil : ": " + style.outside($0) }
         let device = step.interface.flatMap { $0.isEmpty ? nil : " by " + style.outside($0) } ?? ""
         // Where a packet runs to, or from whom an answer comes.

@@ -303,7 +303,7 @@ private struct Row {
             .offset: "+" + Self.milliseconds(step.offset),
             .stage: step.stage?.name ?? "",
             .packet: step.packet.map { packet in
-                "\(packet.flags.role.word) \(packet.tuple.source) \(style.arrow) \(packet.tuple.destination)"
+                "\(packet.flags.role.inWords) \(packet.tuple.source) \(style.arrow) \(packet.tuple.destination)"
             } ?? "",
             .netns: netns ?? "",
             .device: step.interface.map(style.outside) ?? "",

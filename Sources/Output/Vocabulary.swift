@@ -19,18 +19,6 @@ extension TCPFlags {
     }
 }
 
-extension PacketRole {
-    /// As people write it.
-    var word: String {
-        switch self {
-        case .syn: "SYN"
-        case .synack: "SYN-ACK"
-        case .ack: "ACK"
-        case .rst: "RST"
-        }
-    }
-}
-
 extension NATRange {
     /// NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED of linux/netfilter/nf_nat.h.
     var asksAddress: Bool { flags & 1 != 0 }

@@ -108,7 +108,7 @@ struct Nattrace: ParsableCommand {
         if let mark = message.firstIndex(of: "'"), message.hasPrefix("Unknown option") {
             let rest = message[mark...]
             message = "unknown option " + rest
-            if let end = message.firstOccurrence(of: "'. Did you mean ") {
+            if let end = message.firstRange(of: "'. Did you mean ") {
                 message.replaceSubrange(end, with: "': did you mean ")
             }
         }
@@ -152,16 +152,5 @@ struct Nattrace: ParsableCommand {
             }
             return nil
         }
-    }
-}
-
-extension String {
-    fileprivate func firstOccurrence(of needle: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(needle) { return start..<index(start, offsetBy: needle.count) }
-            start = index(after: start)
-        }
-        return nil
     }
 }
