@@ -82,20 +82,22 @@ def forwarding_enabled_while_the_client_waits(s):
 
 # DNAT to loopback, from outside.
 
-def to_loopback(s, value):
-    """The application listens on 127.0.0.1, and the rule leads there."""
+def to_loopback(s, route_localnet=None):
+    """The application listens on loopback, and the rule leads there."""
     net = s.pair()
     translated = (net.loopback, s.app_port)
     s.rules.dnat(net.server_ns, (net.public, s.port), translated)
     s.listen(net.server_ns, net.loopback)
-    s.sysctl(net.server_ns, {"net.ipv4.conf.all.route_localnet": 0, "net.ipv4.conf.eth0.route_localnet": value})
+    if route_localnet is not None:
+        s.sysctl(net.server_ns, {"net.ipv4.conf.all.route_localnet": 0,
+                                 "net.ipv4.conf.eth0.route_localnet": route_localnet})
     s.trace("--dport", s.port)
     return net, translated
 
 
 @scenario(families=(4,), dialects=("nft", "iptables"), vm=("nft",))
 def translated_to_loopback(s):
-    net, translated = to_loopback(s, 0)
+    net, translated = to_loopback(s, route_localnet=0)
     s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
         "route_localnet_disabled", nat=translated, netns=net.server_ns, reason=(net.loopback, "route_localnet"),
         evidence=(sysctl_evidence("net.ipv4.conf.eth0.route_localnet", 0),), steps=REWRITTEN_AND_DROPPED))
@@ -103,7 +105,7 @@ def translated_to_loopback(s):
 
 @scenario(families=(4,), dialects=("nft", "iptables"))
 def near_miss_route_localnet(s):
-    net, translated = to_loopback(s, 1)
+    net, translated = to_loopback(s, route_localnet=1)
     s.connect(net.client_ns, net.public, sees="connected", answered_by="app-inner", verdict=Verdict(
         "established", nat=translated))
 
@@ -123,11 +125,7 @@ def near_miss_loopback_from_the_host_itself(s):
 @scenario(families=(6,))
 def near_miss_loopback_of_ipv6(s):
     """There is no such setting: for what comes in by another device the kernel has no route to ::1."""
-    net = s.pair()
-    translated = (net.loopback, s.app_port)
-    s.rules.dnat(net.server_ns, (net.public, s.port), translated)
-    s.listen(net.server_ns, net.loopback)
-    s.trace("--dport", s.port)
+    net, translated = to_loopback(s)
     s.connect(net.client_ns, net.public, sees="unreachable", verdict=Verdict(
         "no_route", nat=translated, netns=net.server_ns, steps=REWRITTEN_AND_DROPPED))
 
