@@ -240,6 +240,11 @@ struct Attempt {
         return lookup.sighting
     }
 
+    /// Whether the SYN was answered with an RST. That of an answer is the client's own.
+    var hasResetForClient: Bool {
+        firstRst != nil || reset.map { $0.packet.flags.role != .synack } == true
+    }
+
     struct Reset {
         var sighting: Sighting
         var maker: ResetMaker

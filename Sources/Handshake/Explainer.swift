@@ -284,11 +284,8 @@ public final class Explainer {
 
     private func linger(_ connection: Connection) -> UInt64 {
         if connection.verdict?.outcome == .success { return Self.lingerAfterSuccess }
-        // What the client's side resets is an answer that it did not expect: it goes on waiting for its own.
-        let isReset =
-            connection.attempt.firstRst != nil
-            || connection.attempt.reset.map { $0.packet.flags.role != .synack } ?? false
-        return isReset && !connection.isSentAgain ? Self.lingerAfterReset : Self.lingerAfterFailure
+        return connection.attempt.hasResetForClient && !connection.isSentAgain
+            ? Self.lingerAfterReset : Self.lingerAfterFailure
     }
 
     private func decide(_ connection: Connection, at time: UInt64) {
@@ -380,7 +377,7 @@ extension Checklist {
                 nil
             }
         let answered: Answer? =
-            if attempt.reset.map({ $0.packet.flags.role != .synack }) == true || attempt.firstRst != nil {
+            if attempt.hasResetForClient {
                 .rst
             } else if attempt.firstSynack != nil {
                 .synack

@@ -8,6 +8,7 @@ extension Connection {
         lastTime = max(lastTime, o.time)
         let isUsed = settlePending(before: o, names: names)
         let writer = StepWriter(connection: self, observation: o, names: names)
+        if writer.isOfEstablished { return }
         if writer.isToldWithTheNext {
             writer.noteAnswerOfConntrack()
             pending = o
@@ -54,6 +55,15 @@ struct StepWriter {
 
     var isIPv6: Bool { o.packet?.tuple.family == .v6 }
     var role: PacketRole? { o.packet?.flags.role }
+
+    /// A segment of a connection of which it is told that it got established: nothing more is, but that its
+    /// SYN or its answer was sent again.
+    var isOfEstablished: Bool {
+        guard connection.verdict?.outcome == .success, let packet = o.packet, !packet.flags.isEmpty else {
+            return false
+        }
+        return packet.flags.role == .ack || packet.flags.role == .rst
+    }
 
     func write() {
         noteTuples()
@@ -109,7 +119,6 @@ struct StepWriter {
                 connection.establishment.forwarded = sighting
             }
         case .rst:
-            guard connection.verdict?.outcome != .success else { return }
             inferFromConntrack()
             let sighting = add(.rst)
             if isFromClient(packet) {

@@ -193,6 +193,24 @@ struct VerdictTimeTests {
         #expect(story.verdicts[0].sentence == "198.51.100.7:41234 reached 10.0.0.2:8080 (dialled as 203.0.113.10:80).")
     }
 
+    @Test("Once it is said, nothing is told of the segments that follow")
+    func afterEstablished() {
+        let story = Story()
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .zero)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.established])
+        let count = story.actions.count
+        let segments = [ack(from: client, to: published), clientRst(from: client, to: published)]
+        for segment in segments {
+            story.at(
+                Story.settled, segment.received(by: "eth0"), segment.with(.toInner).conntrack(.match),
+                segment.invalid("packet (index %d) in dir %d invalid, state %s"),
+                segment.with(.toInner).rewritten(.destination, .prerouting), segment.with(.toInner).delivered())
+        }
+        #expect(story.actions.count == count)
+        #expect(story.codes == [.established])
+    }
+
     @Test("A client on this machine is established when its own socket says so")
     func establishedClient() {
         let story = Story()
@@ -358,6 +376,20 @@ struct RevisionTests {
         story.at(.seconds(7), someSyn.received(by: "eth0"))
         story.silence(until: .seconds(60))
         #expect(story.codes == [.synUnanswered])
+    }
+
+    @Test("A client that resets the answer sends its SYN again, for as long as one that gets none")
+    func clientResetsAndSendsAgain() {
+        let story = Story()
+        for second in [0, 1, 3, 7] {
+            story.at(
+                .seconds(second), syn(from: client, to: published).received(by: "eth0"),
+                synack(from: inner, to: client).sent(by: "eth0"), synack(from: inner, to: client).reset(),
+                clientRst(from: client, to: inner).received(by: "eth0"))
+        }
+        story.ends(at: .seconds(8))
+        #expect(story.codes.count == 1)
+        #expect(story.sink.connections.count == 1)
     }
 
     @Test("A dropped SYN is not forgotten because it is sent again and dropped again")
