@@ -18,6 +18,13 @@
  */
 const volatile struct nattrace_configuration nattrace_config SEC(".rodata.config");
 
+/* The last argument in a register on all of them; libbpf has names for five. */
+#if defined(__TARGET_ARCH_x86)
+#define PT_REGS_SIXTH(regs) ((regs)->r9)
+#elif defined(__TARGET_ARCH_arm64)
+#define PT_REGS_SIXTH(regs) ((const volatile struct user_pt_regs *)(regs))->regs[5]
+#endif
+
 /*
  * Argument `position` (from 1) of a hooked function.
  *
@@ -52,6 +59,11 @@ static __always_inline unsigned long argument(struct pt_regs *regs, __u8 positio
 		break;
 	case 5:
 		value = PT_REGS_PARM5(regs);
+		barrier_var(value);
+		break;
+	/* The words of nf_l4proto_log_invalid(skb, net, pf, protonum, "%s", words), to 5.15. */
+	case 6:
+		value = PT_REGS_SIXTH(regs);
 		barrier_var(value);
 		break;
 	}
