@@ -12,8 +12,18 @@ extension StepWriter {
                 infer(
                     .conntrackUntracked, stage: firstStage, function: Hook.nfConntrackIn.name, showsPacket: true),
                 .syn)
-        } else if o.kind == .deliver || o.kind == .reset || (o.kind == .packet && o.stage == .egress) {
+        } else if isPastConntrack {
             connection.attempt.passedWithoutEntry.insert(o.netns)
+        }
+    }
+
+    /// Whether the entry that a packet had would still be seen. Older kernels (5.10) let go of it before they hand
+    /// a packet of IPv6 to TCP (nf_reset_ct in ip6_protocol_deliver_rcu); nothing but that tells them apart.
+    private var isPastConntrack: Bool {
+        switch o.kind {
+        case .deliver, .reset: !isIPv6
+        case .packet: o.stage == .egress
+        default: false
         }
     }
 

@@ -87,6 +87,14 @@ struct ChecklistTests {
         #expect(list.synArrived == true && list.answer == Checklist.Answer.none)
     }
 
+    @Test("TCP may get a packet of IPv6 without the entry that it had: there its absence says nothing")
+    func entryLetGo() throws {
+        let six = syn(from: "[2001:db8::7]:41234", to: "[2001:db8::10]:80")
+        let four = try checklist(Story(), [someSyn.received(by: "eth0"), someSyn.delivered(), someSyn.reset()])
+        #expect(four.conntrack == Checklist.Conntrack.none)
+        #expect(try checklist(Story(), [six.received(by: "eth0"), six.delivered(), six.reset()]).conntrack == nil)
+    }
+
     @Test("Where tracing ended before an answer could come, whether there is one is not known")
     func inFlight() {
         let story = Story()
