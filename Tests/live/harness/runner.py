@@ -13,7 +13,7 @@ import traceback
 
 from . import expect, topology
 from .client import Clients
-from .lines import compact, connections, get
+from .lines import compact, connections, dataset, get
 from .vocabulary import Vocabulary
 
 
@@ -27,6 +27,7 @@ class Runner:
         # Ports of its own, below the ephemeral ones: runs at the same time do not see each other's connections.
         port = 20000 + (settings.run_id * 256 + number) % 2900 * 4
         self.s = Vocabulary(item, self.spaces, self.pace, settings, features, port, self.temporary)
+        self.s.wait_told = self.wait_told
         self.problems, self.program, self.clients = [], None, []
         self.seconds, self.broken, self.way = 0, False, self.dialling()
 
@@ -68,6 +69,14 @@ class Runner:
     def owns(self, connection):
         """By the dialled port, which is no other scenario's."""
         return connection.key[3] in range(self.s.port, self.s.port + 4)
+
+    def wait_told(self):
+        """Returns when the program has told a verdict of one of the scenario's connections, or does not at all."""
+        if self.program is None:
+            return
+        ports = range(self.s.port, self.s.port + 4)
+        self.program.wait(lambda: any(dataset(line) == "nattrace.verdict" and line["destination"]["port"] in ports
+                                      for line in self.program.lines), 20)
 
     def go_on(self):
         """Lets the clients of the next phase dial, or sees how the last one ended. False when that is done.

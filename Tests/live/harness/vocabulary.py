@@ -187,15 +187,10 @@ class Vocabulary:
         run, and then what others do in the meantime comes in between."""
         self.phases[-1].meanwhile.append((what, do))
 
-    def wait(self, factor):
-        """While the clients of this phase wait: lets time pass, so that the program can look at how things are."""
-        self.meanwhile("wait", lambda: time.sleep(self.pace.seconds(factor)))
-
-    def repair_after(self, seconds):
-        """Waits before what is repaired meanwhile: facts are asked some 50 ms after the fact. In a run of its own, for
-        the program may have more to ask for others first."""
-        self.alone = True
-        self.wait(seconds)
+    def once_told(self):
+        """What is done meanwhile from here on waits for the first verdict: the program looks at how things are when
+        it gives one, and what was repaired by then it would not see."""
+        self.meanwhile("wait for a verdict", lambda: self.wait_told())
 
     def phase(self):
         """What follows happens after the clients of the phase before it have ended."""

@@ -77,7 +77,7 @@ def repaired_and_failing_otherwise(s):
     """The rule that dropped it goes away, and then the backend refuses: the second verdict is another failure."""
     net, _, translated = forwarded(s)
     rule = s.rules.drop(net.gateway_ns, translated, hook="forward")
-    s.repair_after(0.5)
+    s.once_told()
     s.meanwhile("take the drop rule away", rule.remove)
     s.connect(net.client_ns, net.public, sees="refused", patience=8, verdict=[
         Verdict("filter_dropped", nat=translated, netns=net.gateway_ns, rule=rule),

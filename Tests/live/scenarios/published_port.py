@@ -127,7 +127,7 @@ def repaired_while_the_client_waits(s):
     net, dialled, translated = published(s)
     s.listen(net.server_ns, net.inner)
     rule = s.rules.drop(net.server_ns, (net.inner, s.app_port))
-    s.repair_after(0.5)
+    s.once_told()
     s.meanwhile("take the drop rule away", rule.remove)
     s.connect(net.client_ns, net.public, sees="connected", patience=8, verdict=[
         Verdict("filter_dropped", nat=translated, netns=net.server_ns, rule=rule, steps=("syn", "nat.dnat", "drop")),

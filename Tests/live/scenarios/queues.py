@@ -53,7 +53,7 @@ def accept_queue_is_full_over_loopback(s):
 def accept_queue_drained_while_the_client_waits(s):
     """The process begins to accept; a SYN that comes again gets through."""
     net, app, translated = full(s, 1, accept_on=signal.SIGUSR1)
-    s.wait(3.5)  # after the verdict, and after the first SYNs, which come at 0, 1 and 3 seconds
+    s.once_told()
     s.meanwhile("let the process accept", lambda: app.send(signal.SIGUSR1))
     s.connect(net.client_ns, net.public, sees="connected", answered_by="app-inner", patience=16, verdict=[
         Verdict("accept_queue_full", nat=translated, evidence=({"kind": "listener", "process.pid": app.pid},)),
@@ -107,7 +107,7 @@ def overtaken(s, abort):
     app = s.listen(net.server_ns, net.inner, backlog=1, accept=False)
     deaf = s.rules.drop(net.client_ns, dialled, hook="prerouting", table="raw", answers=True)
     s.trace("--unanswered-after", "4s")
-    s.repair_after(0.5)
+    s.once_told()
     s.meanwhile("let others take the places", lambda: s.fill_accept_queue(net.client_ns, app))
     s.meanwhile("let the client hear", deaf.remove)
     return net, app, translated, deaf

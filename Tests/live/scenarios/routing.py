@@ -73,7 +73,7 @@ def forwarding_enabled_while_the_client_waits(s):
     net, _, translated = forwarded(s)
     s.listen(net.backend_ns[0], net.backends[0])
     s.sysctl(net.gateway_ns, {FORWARDING[s.family]: 0})
-    s.repair_after(0.5)
+    s.once_told()
     s.meanwhile("let the gateway forward", lambda: s.sysctl(net.gateway_ns, {FORWARDING[s.family]: 1}))
     s.connect(net.client_ns, net.public, sees="connected", patience=8, verdict=[
         Verdict("forwarding_disabled", nat=translated, netns=net.gateway_ns),
@@ -246,7 +246,7 @@ def route_repaired_while_the_client_waits(s):
     net, _, translated = forwarded(s)
     s.listen(net.backend_ns[0], net.backends[0])
     s.spaces.ip(net.gateway_ns, f"route add blackhole {net.backends[0]}{net.host}")
-    s.repair_after(0.5)
+    s.once_told()
     s.meanwhile("take the route away", lambda: s.spaces.ip(
         net.gateway_ns, f"route del blackhole {net.backends[0]}{net.host}"))
     s.connect(net.client_ns, net.public, sees="connected", patience=8, verdict=[
