@@ -89,13 +89,11 @@ extension StepWriter {
     func drop() {
         guard let packet = o.packet, connection.verdict?.outcome != .success else { return }
         if isBeyondHandshake { return }
-        let ruledAt = stageOfRuling
-        inferFromConntrack()
         let function = names.symbol(at: o.location)
         let reason = o.reason.flatMap(names.dropReason)
-        let sighting = add(
-            .drop, stage: function.flatMap { stage(ofDropIn: $0, ruledAt: ruledAt) }, function: function ?? o.hook.name,
-            reason: reason)
+        let stage = self.stage(ofDropIn: function, for: reason, ruledAt: stageOfRuling)
+        inferFromConntrack()
+        let sighting = add(.drop, stage: stage, function: function ?? o.hook.name, reason: reason)
         // A bridge that does not know the way floods copies; those for others end with this reason.
         guard role != .rst, reason != "OTHERHOST" else { return }
         if role == .syn {
@@ -129,8 +127,10 @@ extension StepWriter {
     }
 
     /// The stage of functions that free packets. Netfilter works at several: there the packet's state
-    /// told the kernel side which it was, or else the rule that decided.
-    private func stage(ofDropIn function: String, ruledAt: Stage?) -> Stage? {
+    /// told the kernel side which it was, or else the rule that decided. Where functions have no names (without
+    /// CAP_SYSLOG), the reason says that it was netfilter.
+    private func stage(ofDropIn function: String?, for reason: String?, ruledAt: Stage?) -> Stage? {
+        guard let function else { return reason == "NETFILTER_DROP" ? o.stage ?? ruledAt : nil }
         if ["nf_", "nft_", "ipt_", "ip6t_"].contains(where: function.hasPrefix) { return o.stage ?? ruledAt }
         return Self.dropStages.first { function.hasPrefix($0.0) }?.1
     }

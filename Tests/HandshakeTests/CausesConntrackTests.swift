@@ -154,6 +154,18 @@ struct ConntrackFullTests {
         #expect(story.codes == [.filterDropped])
     }
 
+    @Test("Without hooks and names of functions, the packet's state says at which door")
+    func byTracepointsWithoutFunction() {
+        var drop = someSyn.dropped(reason: FakeKernel.number(of: "NETFILTER_DROP"))
+        drop.stage = Stage.prerouting.rawValue
+        let story = story(count: 1000, of: 1000)
+        // It would have dropped the SYN, had it come so far.
+        story.facts.rules(rule(.drop, at: .input))
+        story.settles(someSyn.received(by: "eth0"), drop)
+        #expect(story.codes == [.conntrackFull])
+        #expect(story.verdicts.first?.stage == .prerouting && story.verdicts.first?.function == "skb:kfree_skb")
+    }
+
     @Test("Without hooks and without knowing the rules, nothing says who dropped it")
     func byTracepointsRulesUnknown() {
         let story = story(count: 1000, of: 1000)
