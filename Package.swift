@@ -14,15 +14,18 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CNattrace"),
         .target(name: "SystemSupport"),
+        .target(name: "Privileges", dependencies: ["CNattrace", "SystemSupport"]),
         .target(name: "Handshake", dependencies: ["CNattrace"]),
         .target(name: "Rulesets", dependencies: ["Handshake"]),
-        .target(name: "HostFacts", dependencies: ["Handshake", "Rulesets", "CNattrace", "SystemSupport"]),
-        .target(name: "KernelTracer", dependencies: ["Handshake", "CNattrace", "CLibBPF", "SystemSupport"]),
+        .target(
+            name: "HostFacts", dependencies: ["Handshake", "Rulesets", "Privileges", "CNattrace", "SystemSupport"]),
+        .target(
+            name: "KernelTracer", dependencies: ["Handshake", "Privileges", "CNattrace", "CLibBPF", "SystemSupport"]),
         .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib", "SystemSupport"]),
         .executableTarget(
             name: "nattrace",
             dependencies: [
-                "Handshake", "HostFacts", "KernelTracer", "Output", "SystemSupport", "CNattrace",
+                "Handshake", "HostFacts", "KernelTracer", "Output", "Privileges", "SystemSupport", "CNattrace",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(
@@ -31,9 +34,11 @@ let package = Package(
         .testTarget(
             name: "HostFactsTests", dependencies: ["HostFacts", "Handshake", "Rulesets", "SystemSupport", "CNattrace"]),
         .testTarget(
-            name: "KernelTracerTests", dependencies: ["KernelTracer", "Handshake", "SystemSupport", "CNattrace"]),
+            name: "KernelTracerTests",
+            dependencies: ["KernelTracer", "Handshake", "Privileges", "SystemSupport", "CNattrace"]),
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
+        .testTarget(name: "PrivilegesTests", dependencies: ["Privileges", "CNattrace"]),
         .testTarget(name: "RulesetsTests", dependencies: ["Rulesets", "Handshake"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],

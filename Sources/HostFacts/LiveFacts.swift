@@ -1,5 +1,6 @@
 import CNattrace
 import Handshake
+import Privileges
 import Rulesets
 import SystemSupport
 
@@ -13,6 +14,14 @@ public final class LiveFacts: Facts {
     static let maximumElsewhere = 512
     /// Nanoseconds for such a search, which holds up the tracing meanwhile.
     static let timeElsewhere: UInt64 = 500_000_000
+
+    /// What some questions need beyond what everybody may ask; without, they are answered `unavailable`. To enter
+    /// a network namespace (setns), CAP_SYS_ADMIN; to see which one a process of another user is in, CAP_SYS_PTRACE,
+    /// and which sockets it holds, also CAP_DAC_READ_SEARCH; for addresses in /proc/kallsyms CAP_SYSLOG.
+    public static let capabilities = toolCapabilities.union([.sysAdmin, .sysPtrace, .dacReadSearch, .syslog])
+    /// What of it programs need that list rulesets: CAP_NET_ADMIN, which the conntrack table wants as well; for
+    /// those of iptables-legacy a raw socket, and a file of root's.
+    public static let toolCapabilities: CapabilitySet = [.netAdmin, .netRaw, .dacReadSearch]
 
     private let names: (any KernelNames)?
     private let namespaces = NetworkNamespaces()

@@ -4,6 +4,7 @@ import CLibBPF
 import CNattrace
 import Glibc
 import Handshake
+import Privileges
 
 /// Observes handshakes from the moment it is made until `close()` or its end.
 ///
@@ -48,7 +49,7 @@ public final class KernelTracer {
     public init(filter: ConnectionFilter, backend choice: BackendChoice = .auto) throws(TracerError) {
         self.filter = try nattrace_filter(filter)
         self.choice = choice
-        try Privileges().requireTracing()
+        try CapabilitySet.effective.requireTracing()
         LibbpfLog.capture()
         features = try KernelFeatures.probe()
         if choice == .kprobe && !features.kprobes {
@@ -171,6 +172,14 @@ public final class KernelTracer {
 
     /// Whether `lookForModules()` has to be called from time to time.
     public var isPollingNeeded: Bool { modules.areSupported && attachments[.moduleLoad] == nil }
+
+    /// What is needed from now on, however much was needed to begin with.
+    ///
+    /// Where the kernel has modules, hooks may have to be attached at any time, and everything that takes: a module
+    /// can also be removed and come back. Else only the maps are asked, for which kernels before 5.19 want CAP_BPF.
+    public var capabilitiesNeededLater: CapabilitySet {
+        modules.areSupported ? CapabilitySet.tracing.union(.attaching) : [.bpf]
+    }
 
     /// Detaches everything and frees it. May be called more than once.
     public func close() {

@@ -1,61 +1,26 @@
 // What this process may do, asked before anything is tried: a refused system call in the
 // middle would say EPERM and not which capability.
 
-import Glibc
+import Privileges
 
-/// The effective capabilities of this process (capabilities(7)).
-public struct Privileges: Sendable, Equatable {
-    public enum Capability: Int, Sendable, CaseIterable {
-        case netAdmin = 12
-        case sysPtrace = 19
-        case sysAdmin = 21
-        case perfmon = 38
-        case bpf = 39
+extension CapabilitySet {
+    /// What tracing cannot do without.
+    public static let tracing: CapabilitySet = [.bpf, .perfmon]
 
-        public var name: String {
-            switch self {
-            case .netAdmin: "CAP_NET_ADMIN"
-            case .sysPtrace: "CAP_SYS_PTRACE"
-            case .sysAdmin: "CAP_SYS_ADMIN"
-            case .perfmon: "CAP_PERFMON"
-            case .bpf: "CAP_BPF"
-            }
-        }
-    }
+    /// What some hooks want beside: BTF of modules by its id and the network namespace of `RuleTraceSwitch`
+    /// CAP_SYS_ADMIN, the rule in there CAP_NET_ADMIN. CAP_SYS_ADMIN is also asked for by perf_event_open(2)
+    /// of kprobes, where kernel.perf_event_paranoid is above 2 (Debian, Ubuntu).
+    public static let attaching: CapabilitySet = [.sysAdmin, .netAdmin]
 
-    let effective: UInt64
+    /// Those of `tracing` that are not there, and that nothing stands for.
+    public var missingForTracing: [Capability] { [Capability.bpf, .perfmon].filter { !allows($0) } }
 
-    /// Of the running process.
-    public init() {
-        self.init(status: kernelFile("/proc/self/status") ?? "")
-    }
-
-    /// From the text of /proc/PID/status; without the line `CapEff` there are none.
-    init(status: String) {
-        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
-        effective = line.flatMap { $0.split(separator: "\t").last }.flatMap { UInt64($0, radix: 16) } ?? 0
-    }
-
-    public func has(_ capability: Capability) -> Bool { effective >> UInt64(capability.rawValue) & 1 == 1 }
-
-    /// What tracing cannot do without. CAP_SYS_ADMIN stands for the three that were split
-    /// off it in 5.8.
     func requireTracing() throws(TracerError) {
-        guard !has(.sysAdmin) else { return }
-        for capability in [Capability.bpf, .perfmon, .netAdmin] where !has(capability) {
-            throw .notPermitted(capability: capability.name)
+        let missing = missingForTracing
+        guard missing.isEmpty else {
+            throw .notPermitted(
+                capability: missing.map(\.name).joined(separator: " and "),
+                whatToDo: "run nattrace as root, or give it CAP_BPF and CAP_PERFMON")
         }
-    }
-
-    /// What verdicts are poorer without, each with what is lost: not an error.
-    public var limits: [(capability: Capability, loss: String)] {
-        var limits: [(Capability, String)] = []
-        if !has(.sysAdmin) {
-            limits.append((.sysAdmin, "sockets and settings in other network namespaces are not seen"))
-        }
-        if !has(.sysPtrace) && !has(.sysAdmin) {
-            limits.append((.sysPtrace, "processes of other users are not named"))
-        }
-        return limits
     }
 }

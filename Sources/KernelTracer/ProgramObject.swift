@@ -3,6 +3,7 @@
 import CLibBPF
 import CNattrace
 import Glibc
+import Privileges
 
 /// Owns a loaded `struct bpf_object`; its programs and maps live as long as this.
 final class ProgramObject {
@@ -131,6 +132,11 @@ final class ProgramObject {
             return .unsupportedKernel(what: "it has no BPF ring buffer", whatToDo: "use Linux 5.8 or newer")
         }
         return switch error {
+        // Before 5.11 what maps take is counted as locked memory of the user; libbpf has tried to raise the limit.
+        case EPERM where hasMaps && !lockedMemoryIsUnlimited && !CapabilitySet.effective.contains(.sysResource):
+            .notPermitted(
+                capability: "CAP_SYS_RESOURCE or an unlimited RLIMIT_MEMLOCK (before Linux 5.11)",
+                whatToDo: "run nattrace as root, or raise the limit (systemd: LimitMEMLOCK=infinity)")
         case EPERM, EACCES:
             .notPermitted(capability: "CAP_BPF outside of a user namespace, with bpf(2) not filtered by seccomp")
         case ENOSYS:
@@ -138,5 +144,11 @@ final class ProgramObject {
         default:
             .system(call: "loading the BPF programs", errno: error)
         }
+    }
+
+    private static var lockedMemoryIsUnlimited: Bool {
+        var limit = rlimit()
+        // RLIM_INFINITY, which is imported wrongly.
+        return getrlimit(Int32(__RLIMIT_MEMLOCK.rawValue), &limit) == 0 && limit.rlim_cur == .max
     }
 }

@@ -5,8 +5,8 @@ import SystemSupport
 
 /// Why tracing cannot start or go on.
 public enum TracerError: Error, Equatable, Sendable {
-    /// A capability is missing, by its name in capabilities(7).
-    case notPermitted(capability: String)
+    /// A capability is missing, by its name in capabilities(7); or several are.
+    case notPermitted(capability: String, whatToDo: String = "run nattrace as root")
     /// The kernel lacks something that tracing cannot do without.
     case unsupportedKernel(what: String, whatToDo: String)
     /// The filter cannot be given to the kernel side.
@@ -32,9 +32,8 @@ extension TracerError: CustomStringConvertible {
     /// One line: what was asked and what to do.
     public var description: String {
         switch self {
-        case .notPermitted(let capability):
-            "tracing needs the capability \(capability), which this process does not have:"
-                + " run nattrace as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+        case .notPermitted(let capability, let whatToDo):
+            "tracing needs \(capability), which this process does not have: \(whatToDo)"
         case .unsupportedKernel(let what, let whatToDo):
             "this kernel cannot be traced: \(what); \(whatToDo)"
         case .filter(let what):

@@ -6,6 +6,7 @@ import Handshake
 import HostFacts
 import KernelTracer
 import Output
+import Privileges
 import SystemSupport
 
 /// Traces until a signal, a limit or a closed pipe ends it.
@@ -79,9 +80,11 @@ final class TraceSession {
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
         try loop.watch(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
 
+        giveUpPrivileges()
         display.sink.start(start)
         display.flush()
         display.status.tracing(start)
+        tellMissingPrivileges()
         notifySystemd("READY=1")
         try turn()
         var stopped: TracerError?
@@ -90,6 +93,27 @@ final class TraceSession {
         tracer.close()
         if let stopped { throw stopped }
         if let failure { throw failure }
+    }
+
+    // MARK: Privileges
+
+    /// All hooks are attached and all files open: what follows takes less.
+    private func giveUpPrivileges() {
+        let kept = tracer.capabilitiesNeededLater.union(LiveFacts.capabilities)
+        do throws(PrivilegeError) {
+            try LeastPrivilege.keep(kept, forChildren: LiveFacts.toolCapabilities)
+        } catch {
+            display.status.warning("more privileges are kept than needed: \(error)")
+        }
+    }
+
+    /// Once, for verdicts depend on it.
+    private func tellMissingPrivileges() {
+        let missing = LiveFacts.capabilities.subtracting(.effective).members
+        guard !missing.isEmpty else { return }
+        display.status.note(
+            "without \(missing.map(\.name).joined(separator: ", ")) some verdicts are more general, as"
+                + " `nattrace doctor` says")
     }
 
     // MARK: The loop's turn

@@ -1,40 +1,39 @@
 // What a process may do, and what an error says.
 
 import Glibc
+import Privileges
 import Testing
 
 @testable import KernelTracer
 
 @Suite("Privileges and errors")
 struct PrivilegesTests {
-    private func privileges(_ capabilities: [Privileges.Capability]) -> Privileges {
-        let set = capabilities.reduce(UInt64(0)) { $0 | 1 << UInt64($1.rawValue) }
-        return Privileges(status: "Name:\tx\nCapPrm:\tffff\nCapEff:\t\(String(set, radix: 16))\nCapBnd:\t0\n")
+    @Test(
+        "CAP_SYS_ADMIN is enough, and so are the two that were split off it",
+        arguments: [
+            [.sysAdmin], [.bpf, .perfmon], [.bpf, .sysAdmin],
+        ] as [CapabilitySet])
+    func enough(capabilities: CapabilitySet) throws {
+        try capabilities.requireTracing()
+        #expect(capabilities.missingForTracing.isEmpty)
     }
 
-    @Test("CAP_SYS_ADMIN is enough, and so are the three that were split off it")
-    func enough() throws {
-        try privileges([.sysAdmin]).requireTracing()
-        try privileges([.bpf, .perfmon, .netAdmin]).requireTracing()
+    private func refusal(_ missing: String) -> TracerError {
+        .notPermitted(
+            capability: missing, whatToDo: "run nattrace as root, or give it CAP_BPF and CAP_PERFMON")
     }
 
-    @Test("A missing capability is named", arguments: [Privileges.Capability.bpf, .perfmon, .netAdmin])
-    func missing(capability: Privileges.Capability) {
-        let others = [Privileges.Capability.bpf, .perfmon, .netAdmin].filter { $0 != capability }
-        #expect(throws: TracerError.notPermitted(capability: capability.name)) {
-            try privileges(others).requireTracing()
+    @Test("What is missing is named")
+    func missing() {
+        let all = CapabilitySet(rawValue: .max).subtracting([.sysAdmin])
+        for capability in [Capability.bpf, .perfmon] {
+            #expect(throws: refusal(capability.name)) {
+                try all.subtracting(CapabilitySet([capability])).requireTracing()
+            }
         }
-    }
-
-    @Test("What cannot be read is no privilege", arguments: ["", "CapEff:\tzzz\n", "CapEff:"])
-    func unreadable(status: String) {
-        #expect(Privileges(status: status).effective == 0)
-    }
-
-    @Test("Fewer capabilities than root's are told as limits")
-    func limits() {
-        #expect(privileges(Privileges.Capability.allCases).limits.isEmpty)
-        #expect(privileges([.bpf]).limits.map(\.capability) == [.sysAdmin, .sysPtrace])
+        #expect(throws: refusal("CAP_BPF and CAP_PERFMON")) {
+            try CapabilitySet([.netAdmin]).requireTracing()
+        }
     }
 
     @Test("Errors are one line and have the exit status of sysexits")

@@ -5,6 +5,7 @@
 #define CNATTRACE_H
 
 #include "../../../bpf/observation.h"
+#include "capability_shims.h"
 #include "embedded_object.h"
 #include "libbpf_log.h"
 #include "system_shims.h"

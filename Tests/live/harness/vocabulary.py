@@ -212,9 +212,9 @@ class Vocabulary:
             self.problems.append(text)
         return holds
 
-    def start(self, *arguments, ready=True, **options):
+    def start(self, *arguments, ready=True, path=None, **options):
         """Starts the program; it is ended with the scenario at the latest."""
-        program = Program(self._settings.program, [str(word) for word in arguments], self.pace, **options)
+        program = Program(path or self._settings.program, [str(word) for word in arguments], self.pace, **options)
         self.programs.append(program)
         if ready:
             self.check(program.wait_ready(), f"{arguments}: not ready in time; status {program.status}")
