@@ -15,6 +15,7 @@
 #include "rules.h"
 #include "socket.h"
 #include "reset.h"
+#include "symbol.h"
 
 /* Modules may bring functions to hook: nf_nat is often loaded with the first rule. */
 SEC("tp_btf/module_load")

@@ -29,6 +29,7 @@
 #define NATTRACE_FILTER_ENTRIES 16	    /* how often one kind of filter may be given */
 #define NATTRACE_NAME_LENGTH 16		    /* IFNAMSIZ and TASK_COMM_LEN alike, NUL included */
 #define NATTRACE_TEXT_LENGTH 72		    /* conntrack's words for INVALID, NUL included if they fit */
+#define NATTRACE_SYMBOL_LENGTH 128	    /* of a function and its module as `function [module]`, NUL included */
 #define NATTRACE_RULE_NAME_LENGTH 32	    /* of a table or chain; a longer name is cut, and without NUL */
 
 /* nattrace_observation.kind */
@@ -285,6 +286,12 @@ struct nattrace_configuration {
 	__u8 nft_trace_packet;		     /* and of pkt, verdict and rule, which info holds to 6.3 */
 	__u8 nft_trace_verdict;
 	__u8 nft_trace_rule;
+};
+
+/* A question of user space, answered in place: which function holds an address. */
+struct nattrace_symbol {
+	__u64 address;
+	char name[NATTRACE_SYMBOL_LENGTH]; /* as vsprintf's %ps writes it; 0x... where no function does */
 };
 
 _Static_assert(sizeof(struct nattrace_tuple) == 36, "recordings rely on it");

@@ -139,6 +139,14 @@ public protocol KernelNames {
     func dropReason(_ raw: UInt32) -> String?
     /// `enum sk_rst_reason`; nil: this kernel has no such reason.
     func resetReason(_ raw: UInt32) -> String?
+    /// Whether nf_tables is in the kernel proper, and no module.
+    var hasNFTablesBuiltIn: Bool { get }
+}
+
+/// Names of functions, asked of the running kernel one by one.
+public protocol KernelSymbols: AnyObject {
+    /// The answer to `Question.symbol`; `.unavailable`: this kernel cannot be asked so.
+    func symbol(at address: UInt64) -> Answer
 }
 
 extension Facts {

@@ -24,6 +24,7 @@ public final class LiveFacts: Facts {
     public static let toolCapabilities: CapabilitySet = [.netAdmin, .netRaw, .dacReadSearch]
 
     private let names: (any KernelNames)?
+    private let kernelSymbols: (any KernelSymbols)?
     private let namespaces = NetworkNamespaces()
     private let namespaceNames: NamespaceNames
     private let owners = SocketOwners()
@@ -31,19 +32,22 @@ public final class LiveFacts: Facts {
     private let rulesetReader: RulesetReader
     /// Parsed, with the texts that they are from.
     private var rulesets: [UInt32: (texts: RulesetTexts, ruleset: Ruleset)] = [:]
-    /// nil: not loaded yet.
-    private var symbols: Result<SymbolTable, FactFailure>?
+    /// For kernels that cannot be asked for symbols; nil: not loaded yet.
+    private var symbolTable: Result<SymbolTable, FactFailure>?
 
     /// `names`: what the running kernel calls drop and reset reasons; nil: it has no BTF.
-    public convenience init(names: (any KernelNames)?) {
-        self.init(names: names, symbolsPath: "/proc/kallsyms")
+    /// `symbols`: asked first.
+    public convenience init(names: (any KernelNames)?, symbols: (any KernelSymbols)?) {
+        self.init(names: names, symbols: symbols, symbolsPath: "/proc/kallsyms")
     }
 
-    init(names: (any KernelNames)?, symbolsPath: String) {
+    init(names: (any KernelNames)? = nil, symbols: (any KernelSymbols)? = nil, symbolsPath: String = "/proc/kallsyms") {
         self.names = names
+        kernelSymbols = symbols
         self.symbolsPath = symbolsPath
         namespaceNames = NamespaceNames(own: namespaces.ownIdentity)
-        rulesetReader = RulesetReader(namespaces: namespaces)
+        rulesetReader = RulesetReader(
+            namespaces: namespaces, module: NFTablesModule(isBuiltIn: names?.hasNFTablesBuiltIn))
     }
 
     public func answer(_ question: Question) -> Answer {
@@ -74,7 +78,7 @@ public final class LiveFacts: Facts {
     /// Forgets the kernel's symbols: a module was loaded or removed. They are read again with
     /// the next question about one.
     public func invalidateSymbols() {
-        symbols = nil
+        symbolTable = nil
     }
 
     /// The rulesets of a namespace, read anew where they have changed.
@@ -212,16 +216,20 @@ public final class LiveFacts: Facts {
     }
 
     private func symbol(_ address: UInt64) -> Answer {
+        if let kernelSymbols {
+            let answer = kernelSymbols.symbol(at: address)
+            if case .unavailable = answer {} else { return answer }
+        }
         let result: Result<SymbolTable, FactFailure>
-        if let symbols {
-            result = symbols
+        if let symbolTable {
+            result = symbolTable
         } else {
             do throws(FactFailure) {
                 result = .success(try SymbolTable.load(symbolsPath))
             } catch {
                 result = .failure(error)
             }
-            symbols = result
+            symbolTable = result
         }
         switch result {
         case .success(let table): return table.name(of: address).map(Answer.name) ?? .nothing

@@ -4,48 +4,35 @@ import CNattrace
 import Glibc
 
 /// Whether nf_tables is in the running kernel, without making it load itself.
-final class NFTablesModule {
+struct NFTablesModule {
+    /// nil: not known.
+    let isBuiltIn: Bool?
     private let modulesPath: String
-    private let symbolsPath: String
-    /// What is built in stays so; nil: not looked for yet.
-    private var isBuiltIn: Bool?
 
-    init(modulesPath: String = "/proc/modules", symbolsPath: String = "/proc/kallsyms") {
+    init(isBuiltIn: Bool?, modulesPath: String = "/proc/modules") {
+        self.isBuiltIn = isBuiltIn
         self.modulesPath = modulesPath
-        self.symbolsPath = symbolsPath
     }
 
     /// Throws where it cannot be told.
     func isThere() throws(FactFailure) -> Bool {
         if isBuiltIn == true { return true }
         do throws(FactFailure) {
-            if try Self.contains(modulesPath, "\nnf_tables ") { return true }
+            if try isLoaded() { return true }
         } catch {
             // A kernel without modules loads none when it is asked for one.
             if error.code == ENOENT { return true }
             throw error
         }
-        if isBuiltIn == nil {
-            // Exported, so it has this name in every build. A module's symbol would go on with its
-            // module's name. Names stand here also where addresses are hidden.
-            isBuiltIn = try Self.contains(symbolsPath, " nft_do_chain\n")
-        }
-        return isBuiltIn == true
+        guard isBuiltIn == false else { throw FactFailure("whether nf_tables is built in is not known without BTF") }
+        return false
     }
 
-    /// Whether a text is anywhere in a file, which counts as beginning with a newline.
-    private static func contains(_ path: String, _ text: StaticString) throws(FactFailure) -> Bool {
-        let length = text.utf8CodeUnitCount
-        var found = false
-        // The end of the piece before, as the text may lie across two.
-        var window: [UInt8] = [UInt8(ascii: "\n")]
-        try Files.read(path, pieceSize: 1 << 16) { piece in
-            guard !found else { return }
-            window += piece
-            found = window.withUnsafeBytes { memmem($0.baseAddress!, $0.count, text.utf8Start, length) != nil }
-            window.removeFirst(max(0, window.count - length))
-        }
-        return found
+    private func isLoaded() throws(FactFailure) -> Bool {
+        var text: [UInt8] = [UInt8(ascii: "\n")]
+        try Files.read(modulesPath) { text += $0 }
+        let line: StaticString = "\nnf_tables "
+        return text.withUnsafeBytes { memmem($0.baseAddress!, $0.count, line.utf8Start, line.utf8CodeUnitCount) != nil }
     }
 }
 

@@ -78,7 +78,7 @@ final class RulesetReader {
 
     /// `clock` in nanoseconds, monotonic.
     init(
-        namespaces: NetworkNamespaces, tool: Tool = Tool(), module: NFTablesModule = NFTablesModule(),
+        namespaces: NetworkNamespaces, tool: Tool = Tool(), module: NFTablesModule,
         clock: @escaping () -> UInt64 = monotonicTime
     ) {
         self.namespaces = namespaces

@@ -11,6 +11,7 @@ public final class BTFNames: KernelNames {
     private let dropReasons: [UInt32: String]
     private let resetReasons: [UInt32: String]
     private let subsystems: [UInt32: String]
+    public let hasNFTablesBuiltIn: Bool
     /// Names of values that belong to subsystems; nil: asked for in vain.
     private var subsystemReasons: [UInt32: String?] = [:]
     private let findSubsystemReason: (_ module: String, _ value: UInt32) -> String?
@@ -29,6 +30,9 @@ public final class BTFNames: KernelNames {
         dropReasons = Self.names(types, enum: "skb_drop_reason", prefix: "SKB_DROP_REASON_")
         resetReasons = Self.names(types, enum: "sk_rst_reason", prefix: "SK_RST_REASON_")
         subsystems = Self.names(types, enum: "skb_drop_reason_subsys", prefix: "SKB_DROP_REASON_SUBSYS_")
+        // One of them may be missing, because the compiler changed it; not all.
+        hasNFTablesBuiltIn = ["nft_do_chain", "nft_register_expr", "nft_register_chain_type"]
+            .contains(where: types.hasFunction)
         findSubsystemReason = subsystemReason
     }
 

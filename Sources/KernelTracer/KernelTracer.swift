@@ -72,8 +72,9 @@ public final class KernelTracer {
             }
         }
         let configuration = Self.configuration(self.filter, types)
-        let object = try ProgramObject(
-            loading: Set(HookPlan.all.flatMap(survey.loadable)), configuration: configuration)
+        var programs = Set(HookPlan.all.flatMap(survey.loadable))
+        if features.syscallPrograms { programs.insert(Self.symbolProgram) }
+        let object = try ProgramObject(loading: programs, configuration: configuration)
         let ring = try object.map("ring")
         descriptor = ring
         reader = try RingReader(map: ring)
@@ -180,6 +181,9 @@ public final class KernelTracer {
     public var capabilitiesNeededLater: CapabilitySet {
         modules.areSupported ? CapabilitySet.tracing.union(.attaching) : [.bpf]
     }
+
+    /// The descriptor of the program that names functions; nil: this kernel has no such programs.
+    var symbolProgram: Int32? { object?.program(Self.symbolProgram).map { bpf_program__fd($0) } }
 
     /// Detaches everything and frees it. May be called more than once.
     public func close() {

@@ -74,7 +74,7 @@ private final class ListeningSocket {
 
 extension LiveSuites {
     @Suite struct LiveTests {
-        private let facts = LiveFacts(names: nil)
+        private let facts = LiveFacts()
         private let own: UInt32
 
         init() throws {
@@ -140,6 +140,7 @@ extension LiveSuites {
             struct Names: KernelNames {
                 func dropReason(_ raw: UInt32) -> String? { raw == 3 ? "NO_SOCKET" : nil }
                 func resetReason(_ raw: UInt32) -> String? { raw == 5 ? "NO_SOCKET_TOO" : nil }
+                var hasNFTablesBuiltIn: Bool { false }
             }
             let named = LiveFacts(names: Names())
             #expect(named.answer(.dropReason(3)) == .name("NO_SOCKET"))
@@ -153,9 +154,30 @@ extension LiveSuites {
             }
         }
 
+        @Test func asksTheKernelForSymbolsAndElseItsFile() throws {
+            final class Symbols: KernelSymbols {
+                func symbol(at address: UInt64) -> Answer {
+                    switch address {
+                    case 1: .name("asked")
+                    case 2: .nothing
+                    default: .unavailable("not here")
+                    }
+                }
+            }
+            try withTemporaryFolder { folder in
+                let facts = LiveFacts(symbols: Symbols(), symbolsPath: folder.path + "/kallsyms")
+                // The file is not looked at: there is none.
+                #expect(facts.answer(.symbol(address: 1)) == .name("asked"))
+                #expect(facts.answer(.symbol(address: 2)) == .nothing)
+                try folder.write("kallsyms", "1 T read\n")
+                #expect(facts.answer(.symbol(address: 3)) == .name("read"))
+                #expect(facts.answer(.symbol(address: 2)) == .nothing)
+            }
+        }
+
         @Test func readsSymbolsLazilyAndAgainWhenTold() throws {
             try withTemporaryFolder { folder in
-                let facts = LiveFacts(names: nil, symbolsPath: folder.path + "/kallsyms")
+                let facts = LiveFacts(symbolsPath: folder.path + "/kallsyms")
                 try folder.write("kallsyms", "1000 T before\n")
                 #expect(facts.answer(.symbol(address: 0x1010)) == .name("before"))
                 #expect(facts.answer(.symbol(address: 0x10)) == .nothing)
@@ -177,7 +199,7 @@ extension LiveSuites {
     /// In namespaces that the tests make, for which they need root.
     @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
     struct LiveNamespaceTests {
-        private let facts = LiveFacts(names: nil)
+        private let facts = LiveFacts()
 
         @Test func readsSysctlsOfTheNamespace() throws {
             let on = try PrivateNamespace("echo 1 >/proc/sys/net/ipv4/ip_forward")
@@ -230,7 +252,7 @@ extension LiveSuites {
 extension LiveSuites {
     @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
     struct LiveEntryTests {
-        private let facts = LiveFacts(names: nil)
+        private let facts = LiveFacts()
 
         @Test func findsNeighbours() throws {
             let namespace = try PrivateNamespace(
@@ -306,7 +328,7 @@ extension LiveSuites {
 extension LiveSuites {
     @Suite(.enabled(if: PrivateNamespace.isPossible, "namespaces cannot be made here"))
     struct LiveRouteTests {
-        private let facts = LiveFacts(names: nil)
+        private let facts = LiveFacts()
         private let namespace: PrivateNamespace
 
         init() throws {

@@ -51,6 +51,14 @@ struct BTFNamesTests {
         #expect(names.dropReason(2 << 16 | 5) == "OPENVSWITCH_5")
     }
 
+    @Test("What is built in has functions in the kernel's own BTF")
+    func builtIn() throws {
+        #expect(try !names().hasNFTablesBuiltIn)
+        let types = try HandmadeTypes()
+        types.function("nft_register_expr", [])
+        #expect(BTFNames(from: types.finished()) { _, _ in nil }.hasNFTablesBuiltIn)
+    }
+
     @Test("A kernel before 5.17 has no reasons at all")
     func old() throws {
         let names = BTFNames(from: try HandmadeTypes().finished()) { _, _ in nil }

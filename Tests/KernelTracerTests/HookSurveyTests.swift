@@ -15,7 +15,7 @@ struct HookSurveyTests {
         for function in functions { types.function(function, []) }
         for event in tracepoints { types.tracepoint(event, []) }
         let survey = HookSurvey(
-            features: KernelFeatures(kprobes: kprobes), modules: KernelModules(text: modules),
+            features: KernelFeatures(kprobes: kprobes, syscallPrograms: false), modules: KernelModules(text: modules),
             types: KernelTypes(kernel: types.finished()), choice: choice)
         return survey.ways(to: try #require(HookPlan.plan(for: hook)))
     }
@@ -45,7 +45,7 @@ struct HookSurveyTests {
     @Test("What is waited for is loaded already, but for programs that need the module's types")
     func loadable() throws {
         let survey = HookSurvey(
-            features: KernelFeatures(kprobes: true), modules: KernelModules(text: ""),
+            features: KernelFeatures(kprobes: true, syscallPrograms: false), modules: KernelModules(text: ""),
             types: KernelTypes(kernel: try HandmadeTypes().finished()), choice: .auto)
         func loadable(_ hook: Hook) throws -> [String] { survey.loadable(try #require(HookPlan.plan(for: hook))) }
         #expect(try loadable(.nfNatManipPkt) == ["probe_nf_nat_manip_pkt"])

@@ -9,6 +9,7 @@ from harness.client import Dial
 from harness.expect import Step, Verdict
 from harness.lines import dataset, get
 from harness.scenario import IN_TURN, program_test, scenario
+from scenarios.exit_statuses import NOBODY
 
 
 def verdicts(program):
@@ -162,6 +163,21 @@ def two_at_once(s):
         s.check(program.stop() == 0, f"status {program.status}")
         s.check([get(line, "nattrace.verdict") for line in verdicts(program)] == ["no_listener"],
                 f"verdicts {[get(line, 'nattrace.verdict') for line in verdicts(program)]}")
+
+
+@program_test(vm=True)
+def with_three_capabilities(s):
+    """Enough to trace. The kernel names its functions to them, which /proc/kallsyms does not."""
+    few = "-all,+bpf,+perfmon,+net_admin"
+    net, dials = refusing_pair(s)
+    program = s.start("--json", "--dport", s.port, path=s.temporary_program(),
+                      wrapper=(*NOBODY, f"--inh-caps={few}", f"--ambient-caps={few}"))
+    s.dial(*dials)
+    program.wait(lambda: verdicts(program), 10)
+    status = program.stop()
+    s.check(status == 0, f"status {status}, expected 0")
+    drops = [get(line, "nattrace.function") for line in program.lines if get(line, "event.action") == "drop"]
+    s.check(set(drops) == {"tcp_v4_rcv"}, f"dropped in {drops}, expected tcp_v4_rcv")
 
 
 @program_test()

@@ -66,10 +66,8 @@ def near_miss_no_forwarding_needed(s):
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict("no_listener", nat=translated))
 
 
-@scenario()
+@scenario(vm=IN_TURN)
 def forwarding_enabled_while_the_client_waits(s):
-    """Not for emulated machines: the first drop of a run has the kernel's symbols read, which takes longer there than
-    the client waits before it sends its SYN again."""
     net, _, translated = forwarded(s)
     s.listen(net.backend_ns[0], net.backends[0])
     s.sysctl(net.gateway_ns, {FORWARDING[s.family]: 0})
