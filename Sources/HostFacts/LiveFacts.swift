@@ -23,6 +23,12 @@ public final class LiveFacts: Facts {
     /// those of iptables-legacy a raw socket, and a file of root's.
     public static let toolCapabilities: CapabilitySet = [.netAdmin, .netRaw, .dacReadSearch]
 
+    /// Of those, the ones that are of use on this kernel: before 5.14 it tells functions by /proc/kallsyms only.
+    public private(set) lazy var usefulCapabilities: CapabilitySet = {
+        if case .unavailable? = kernelSymbols?.symbol(at: 0) { return Self.capabilities }
+        return kernelSymbols == nil ? Self.capabilities : Self.capabilities.subtracting([.syslog])
+    }()
+
     private let names: (any KernelNames)?
     private let kernelSymbols: (any KernelSymbols)?
     private let namespaces = NetworkNamespaces()

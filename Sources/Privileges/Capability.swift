@@ -39,7 +39,7 @@ public enum Capability: Int, Sendable, CaseIterable {
             "questions in other network namespaces; tracing nftables rules;"
                 + " kprobes where kernel.perf_event_paranoid is above 2"
         case .sysResource: "memory for BPF maps before Linux 5.11"
-        case .syslog: "names of kernel functions"
+        case .syslog: "names of kernel functions before Linux 5.14"
         case .perfmon: "BPF programs that read the kernel's memory, and attaching them"
         case .bpf: "loading BPF programs and maps"
         }
@@ -60,7 +60,7 @@ public enum Capability: Int, Sendable, CaseIterable {
                 + " rules are concluded, not traced"
         case .sysResource: "before Linux 5.11 no tracing, status 77, unless RLIMIT_MEMLOCK is unlimited"
         case .syslog:
-            "drops have no function, and a setting or route that caused one is not named"
+            "before Linux 5.14, drops have no function, and a setting or route that caused one is not named"
         case .perfmon, .bpf: "no tracing, status 77"
         }
     }

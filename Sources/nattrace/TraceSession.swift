@@ -99,7 +99,7 @@ final class TraceSession {
 
     /// All hooks are attached and all files open: what follows takes less.
     private func giveUpPrivileges() {
-        let kept = tracer.capabilitiesNeededLater.union(LiveFacts.capabilities)
+        let kept = tracer.capabilitiesNeededLater.union(facts.usefulCapabilities)
         do throws(PrivilegeError) {
             try LeastPrivilege.keep(kept, forChildren: LiveFacts.toolCapabilities)
         } catch {
@@ -109,7 +109,7 @@ final class TraceSession {
 
     /// Once, for verdicts depend on it.
     private func tellMissingPrivileges() {
-        let missing = LiveFacts.capabilities.subtracting(.effective).members
+        let missing = facts.usefulCapabilities.subtracting(.effective).members
         guard !missing.isEmpty else { return }
         display.status.note(
             "without \(missing.map(\.name).joined(separator: ", ")) some verdicts are more general, as"

@@ -166,9 +166,9 @@ def two_at_once(s):
 
 
 @program_test(vm=True)
-def with_three_capabilities(s):
+def with_two_capabilities(s):
     """Enough to trace. The kernel names its functions to them, which /proc/kallsyms does not."""
-    few = "-all,+bpf,+perfmon,+net_admin"
+    few = "-all,+bpf,+perfmon"
     net, dials = refusing_pair(s)
     program = s.start("--json", "--dport", s.port, path=s.temporary_program(),
                       wrapper=(*NOBODY, f"--inh-caps={few}", f"--ambient-caps={few}"))

@@ -106,12 +106,6 @@ def dropped(s):
     return Dial(net.client_ns, net.inner, s.app_port, patience=2), net.server_ns
 
 
-def not_forwarded(s):
-    net = s.gateway()
-    s.sysctl(net.gateway_ns, {FORWARDING[s.family]: 0})
-    return Dial(net.client_ns, net.backends[0], s.app_port, patience=2), net.gateway_ns
-
-
 def code(verdict):
     return get(verdict, "nattrace.verdict")
 
@@ -130,7 +124,6 @@ ONE_LESS = {
     "sys-ptrace": ("sys_ptrace", listener_of_root, owner, "app-inner", None),
     "dac-read-search": ("dac_read_search", listener_of_root, owner, "app-inner", None),
     "net-admin": ("net_admin", dropped, has_rule, True, False),
-    "syslog": ("syslog", not_forwarded, code, "forwarding_disabled", "dropped"),
 }
 ONE_LESS_FOR_LEGACY = {
     "dac-read-search": ("dac_read_search", dropped, code, "filter_dropped", "dropped"),
