@@ -72,11 +72,17 @@ extension Connection {
         if let rst = attempt.firstRst {
             return rst.stage == .egress ? .resetFromHere(rst) : .resetFromElsewhere(rst)
         }
-        if let drop = attempt.drop { return .dropped(drop) }
+        if let drop = attempt.drop, !isRefusedByClient(drop) { return .dropped(drop) }
         if let overflow = attempt.overflow { return .overflow(overflow) }
         if let rst = attempt.clientRst { return .resetByClient(rst) }
         if let icmp = attempt.icmp, icmp.sighting.stage == .ingress { return .icmp(icmp.sighting, icmp.error) }
         return nil
+    }
+
+    /// An answer that the client's TCP freed, which it had refused with the RST that left there.
+    private func isRefusedByClient(_ drop: Attempt.Drop) -> Bool {
+        guard drop.role == .synack, drop.sighting.stage == .socket, let rst = attempt.clientRst else { return false }
+        return rst.stage == .egress && rst.netns == drop.sighting.netns
     }
 
     /// How it stands when waiting is over.
@@ -144,7 +150,7 @@ final class Case {
         if case .reset(let reset) = ending, reset.maker == .tcp, !reset.hasSocket, reset.packet.flags.role == .syn {
             return reset
         }
-        return synFreedBesideReset(for: "NO_SOCKET").map {
+        return synFreedBesideReset(by: \.isFreedWithoutSocket).map {
             Attempt.Reset(sighting: $0.sighting, maker: .tcp, hasSocket: false, packet: $0.packet)
         }
     }
@@ -153,7 +159,7 @@ final class Case {
     /// the SYN was dropped by it.
     var rejection: Sighting? {
         if case .reset(let reset) = ending, reset.maker == .netfilter { return reset.sighting }
-        if let drop = synFreedBesideReset(for: "NETFILTER_DROP") { return drop.sighting }
+        if let drop = synFreedBesideReset(by: \.isFreedByNetfilter) { return drop.sighting }
         // An ICMP error that was made here while netfilter dropped the packet that it quotes.
         guard case .dropped(let drop) = ending, netfilterDrop != nil else { return nil }
         if let icmp = connection.attempt.icmp, icmp.sighting.netns == drop.sighting.netns,
@@ -164,10 +170,10 @@ final class Case {
         return silentRejection
     }
 
-    /// The SYN that was freed for this reason in the namespace that an RST left, its maker unseen.
-    private func synFreedBesideReset(for reason: String) -> Attempt.Drop? {
+    /// The SYN that was freed so in the namespace that an RST left, its maker unseen.
+    private func synFreedBesideReset(by kind: KeyPath<Step, Bool>) -> Attempt.Drop? {
         guard case .resetFromHere(let rst) = ending, let drop = connection.attempt.drop, drop.role == .syn,
-            drop.sighting.netns == rst.netns, step(drop.sighting)?.reason == reason
+            drop.sighting.netns == rst.netns, step(drop.sighting)?[keyPath: kind] == true
         else { return nil }
         return drop
     }
@@ -291,6 +297,20 @@ final class Case {
         // A container's id is not a name that `ip netns` knows.
         return ContainerID.isShort(name)
             ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)" : "ip netns exec \(name) \(text)"
+    }
+}
+
+/// Who freed a packet, by the reason, or before 5.17, when there were none, by the function.
+extension Step {
+    /// TCP, for want of a socket. The function also frees what has a bad checksum or was refused by IPsec, which
+    /// is answered by nothing.
+    var isFreedWithoutSocket: Bool { isFreed(for: "NO_SOCKET", in: ["tcp_v4_rcv", "tcp_v6_rcv"]) }
+
+    var isFreedByNetfilter: Bool { isFreed(for: "NETFILTER_DROP", in: ["nf_hook_slow", "nft_do_chain"]) }
+
+    private func isFreed(for known: String, in functions: [String]) -> Bool {
+        if let reason { return reason == known }
+        return function.map { function in functions.contains { function.hasPrefix($0) } } ?? false
     }
 }
 

@@ -11,11 +11,8 @@ extension Case {
 
     /// The packet that netfilter dropped; nil: none, or another part of the kernel did.
     var netfilterDrop: Attempt.Drop? {
-        guard let drop = droppedPacket, let step = step(drop.sighting) else { return nil }
-        if let reason = step.reason { return reason == "NETFILTER_DROP" ? drop : nil }
-        // Before 5.17 there are no reasons, but only netfilter frees packets here.
-        guard let function = step.function else { return nil }
-        return function == "nf_hook_slow" || function.hasPrefix("nft_do_chain") ? drop : nil
+        guard let drop = droppedPacket, step(drop.sighting)?.isFreedByNetfilter == true else { return nil }
+        return drop
     }
 
     /// The packet whose drop is the end, or went with the RST that is.

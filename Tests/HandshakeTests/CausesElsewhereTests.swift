@@ -112,6 +112,23 @@ struct ResetByClientTests {
         #expect(story.verdicts[0].checklist.answer == .synack)
     }
 
+    @Test("Where what makes a reset cannot be hooked, the answer that it refused is seen freed, which is no drop")
+    func madeUnseen() {
+        let freed = answer.at(Place.client).dropped(in: "tcp_v4_rcv", .socket)
+        func sent(at netns: UInt32) -> Story {
+            let story = Story()
+            story.tell(
+                [
+                    someSyn.at(Place.client).sent(by: "eth0"), answer.at(Place.client).received(by: "eth0"),
+                    clientRst(from: client, to: published).at(netns).sent(by: "eth0"), freed,
+                ], at: .zero)
+            story.silence(until: Story.settled)
+            return story
+        }
+        #expect(sent(at: Place.client).codes == [.resetByClient])
+        #expect(sent(at: Place.gateway).codes == [.dropped])
+    }
+
     @Test("After the handshake was complete, a reset is no end of it")
     func afterSuccess() {
         let story = verdict([

@@ -318,6 +318,30 @@ struct ListenerCausesTests {
         #expect(story.verdicts[0].function == "tcp_v4_rcv" && story.verdicts[0].stage == .socket)
     }
 
+    @Test("Before drops had reasons, the function that freed the SYN tells the same")
+    func byFunctionAndRst() {
+        let story = Story()
+        story.facts.listening(listener("127.0.0.1:8080"), port: 8080)
+        story.facts.symbol("tcp_v4_rcv", at: 0x1000)
+        story.at(
+            .zero, someSyn.received(by: "eth0"), rst(from: published, to: client).answering(.toInner).sent(by: "eth0"),
+            syn(from: client, to: inner).with(.toInner).dropped(in: 0x1000))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.listenerLoopbackOnly])
+        #expect(story.verdicts[0].reason == nil)
+    }
+
+    @Test("An RST that leaves while the SYN was freed in another function says nothing of listeners")
+    func rstAfterOtherFunction() {
+        let story = Story()
+        story.facts.symbol("tcp_v4_do_rcv", at: 0x1000)
+        story.at(
+            .zero, someSyn.received(by: "eth0"), rst(from: published, to: client).sent(by: "eth0"),
+            someSyn.dropped(in: 0x1000))
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.unexplained])
+    }
+
     @Test("An RST that leaves while the SYN was dropped for another reason says nothing of listeners")
     func rstAfterOtherDrop() {
         for (reason, netns) in [

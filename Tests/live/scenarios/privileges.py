@@ -7,7 +7,6 @@ from harness.client import Dial
 from harness.lines import dataset, get
 from harness.scenario import IN_TURN, program_test
 from scenarios.exit_statuses import NOT_PERMITTED, ended
-from scenarios.routing import FORWARDING
 
 # Numbers of linux/capability.h.
 NUMBERS = {"dac_read_search": 2, "net_admin": 12, "net_raw": 13, "sys_ptrace": 19, "sys_admin": 21, "syslog": 34,
