@@ -261,9 +261,10 @@ public final class Explainer {
         } else if connection.verdict == nil {
             wanted = connection.startTime &+ options.unansweredAfter
         } else {
-            // A SYN sent again after a verdict, or an answer that came late: it may go unanswered in
-            // another way.
-            let begun = connection.attempt.firstSynack ?? connection.attempt.firstSyn
+            // A SYN or an answer sent again after a verdict, or an answer that came late: it may go unanswered
+            // in another way.
+            let begun =
+                connection.attempt.lastSynack ?? connection.attempt.firstSynack ?? connection.attempt.firstSyn
             wanted = (begun?.time ?? last) &+ options.unansweredAfter
         }
         setDue(connection, wanted)

@@ -378,6 +378,21 @@ struct RevisionTests {
         #expect(story.codes == [.synUnanswered])
     }
 
+    @Test("An answer sent again after one that was dropped has its own time to be answered")
+    func answeredAgain() {
+        let story = Story()
+        let answer = synack(from: published, to: client)
+        story.at(
+            .zero, someSyn.received(by: "eth0"), answer.sent(by: "eth0"),
+            answer.at(Place.client).dropped(reason: 2))
+        story.silence(until: .seconds(8))
+        story.at(.seconds(8), answer.sent(by: "eth0"))
+        story.silence(until: .seconds(12))
+        #expect(story.codes == [.dropped])
+        story.silence(until: .seconds(13))
+        #expect(story.codes == [.dropped, .synackUnanswered])
+    }
+
     @Test("A client that resets the answer sends its SYN again, for as long as one that gets none")
     func clientResetsAndSendsAgain() {
         let story = Story()
