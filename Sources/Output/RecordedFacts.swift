@@ -41,6 +41,14 @@ public final class RecordedFacts: Facts {
         histories[fact.question] = history
     }
 
+    /// Inode numbers and names of network namespaces, of what was not asked for yet.
+    var namespaceNames: [(inode: UInt32, name: String)] {
+        histories.flatMap { question, history in
+            guard case .netnsName(let inode) = question else { return [(inode: UInt32, name: String)]() }
+            return history.ahead.compactMap { if case .name(let name) = $0.answer { (inode, name) } else { nil } }
+        }
+    }
+
     public func answer(_ question: Question) -> Answer {
         let unavailable = Answer.unavailable("the recording does not hold it")
         guard var history = histories.removeValue(forKey: question) else { return unavailable }

@@ -78,9 +78,25 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         expected.output.json = true
         #expect(try replay("replay night.ntr --port 80 --json --netns 4026531840") == expected)
         #expect(try replay("replay --json --netns 4026531840 night.ntr --port 80") == expected)
-        for name in ["blue", "pid:1", "0", "-1", "4294967296"] {
-            #expect(refusal(["replay", "x", "--netns=\(name)"])?.contains("'--netns \(name)'") == true, "\(name)")
+        #expect(refusal("replay x --netns pid:1")?.contains("'--netns pid:1'") == true)
+    }
+
+    @Test func findsTheNamespaceOfARecording() throws {
+        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let file = "/\(folder)/HandshakeTests/Recordings/article-ipv4-nft-6.18.ntrace"
+        #expect(try replay("replay \(file) --netns nt-1047-8-server").filter.netns == 4_026_532_177)
+        #expect(try replay("replay \(file) --netns nt-1047-8-server").filterText == "--netns nt-1047-8-server")
+        // Numbers are not looked for.
+        #expect(try replay("replay \(file) --netns 7").filter.netns == 7)
+        for name in ["blue", "0", "07", "4294967296"] {
+            let outcome = Nattrace.perform(["replay", file, "--netns", name])
+            #expect(outcome.status == .noInput)
+            let error = try #require(outcome.error)
+            #expect(error.hasPrefix("'--netns \(name)': /"))
+            #expect(error.hasSuffix("it names nt-1047-8-client, nt-1047-8-server"))
         }
+        #expect(Nattrace.perform(["replay", "/nowhere", "--netns", "blue"]).status == .noInput)
+        #expect(refusal("replay /dev/null --netns blue")?.contains("can be read only once") == true)
     }
 
     @Test func findsTheNamespace() throws {

@@ -1,11 +1,11 @@
-"""Damaged recordings: explained up to the damage, then one clear error and status 65."""
+"""Recordings: replayed the same each time. Damaged ones are explained up to the damage, then comes one clear error."""
 
 from harness import invariants
 from harness.client import Dial
-from harness.lines import dataset
+from harness.lines import dataset, get
 from harness.scenario import program_test
 
-DAMAGED = 65
+DAMAGED, NO_INPUT = 65, 66
 
 
 def recorded(s):
@@ -73,6 +73,27 @@ def not_a_recording(s):
     for name, data in (("text", b"this is not a recording\n" * 100), ("zeros", bytes(4096))):
         came, _ = replay_damaged(s, name, data, [])
         s.check(not came, f"{name}: steps came out of it")
+
+
+@program_test()
+def one_namespace_by_name(s):
+    """--netns NAME means the namespace that had the name when it was recorded, also when it is gone."""
+    net = s.pair()
+    path = s.file("recording")
+    program = s.start("--json", "--dport", s.port, "--record", path)
+    s.dial(Dial(net.client_ns, net.server, s.port))
+    program.wait(lambda: any(dataset(line) == "nattrace.verdict" for line in program.lines), 10)
+    s.check(program.stop() == 0, f"the live run ended with {program.status}")
+    inodes = {get(line, "nattrace.netns.name"): get(line, "nattrace.netns.inode") for line in steps(program.lines)}
+    name = net.server_ns
+    s.check(set(inodes) == {net.client_ns, name}, f"steps in {inodes}, expected two namespaces")
+    by_name, by_number = (s.run("replay", path, "--json", "--netns", netns) for netns in (name, inodes.get(name)))
+    s.check(by_name.status == 0, f"status {by_name.status}: {by_name.words!r}")
+    came = steps(by_name.lines)
+    s.check(came and {get(line, "nattrace.netns.name") for line in came} == {name}, f"not only steps in {name}")
+    s.check(came == steps(by_number.lines), "its name and its number give different steps")
+    unknown = s.run("replay", path, "--netns", "no-such-name")
+    s.check(unknown.status == NO_INPUT and name in unknown.words, f"status {unknown.status}: {unknown.words!r}")
 
 
 @program_test()
