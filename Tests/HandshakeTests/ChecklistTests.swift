@@ -38,7 +38,9 @@ struct ChecklistTests {
                 == Checklist(synArrived: nil, answer: Checklist.Answer.none, conntrack: Checklist.Conntrack.none))
     }
 
-    @Test("A SYN of this machine that is stopped before it leaves arrives nowhere", arguments: [Stage.output, .postrouting])
+    @Test(
+        "A SYN of this machine that is stopped before it leaves arrives nowhere",
+        arguments: [Stage.output, .postrouting])
     func stopped(stage: Stage) throws {
         let drop = someSyn.byTracepoint().dropped(in: "nf_hook_slow", for: "NETFILTER_DROP", stage)
         #expect(try checklist(Story(), [drop]).synArrived == false)
@@ -50,7 +52,8 @@ struct ChecklistTests {
     func quoted() throws {
         let sent = someSyn.transmitted()
         let errors = [
-            someSyn.icmp(from: "198.51.100.7", .egress, by: "lo"), someSyn.icmp(from: "198.51.100.7", .ingress, by: "lo"),
+            someSyn.icmp(from: "198.51.100.7", .egress, by: "lo"),
+            someSyn.icmp(from: "198.51.100.7", .ingress, by: "lo"),
         ]
         #expect(try checklist(Story(), [sent] + errors, end: .seconds(5)).synArrived == nil)
         let drop = someSyn.dropped(in: "nft_do_chain", for: "NETFILTER_DROP", .output)

@@ -49,7 +49,8 @@ struct IptablesTests {
             ("-m addrtype --dst-type LOCAL -p udp", "no"), ("-m addrtype --dst-type LOCAL", "yes"),
             ("-m addrtype ! --dst-type LOCAL", "no"), ("-m addrtype --dst-type UNICAST,LOCAL", "yes"),
             ("-m addrtype --dst-type BROADCAST", "no"), ("-m addrtype --src-type LOCAL", "perhaps"),
-            ("-m addrtype --dst-type LOCAL --limit-iface-in", "perhaps"), ("-m string --string abc --algo bm --to 65535", "perhaps"),
+            ("-m addrtype --dst-type LOCAL --limit-iface-in", "perhaps"),
+            ("-m string --string abc --algo bm --to 65535", "perhaps"),
             // A word that is taken for a target's option leaves everything open.
             ("-m string --string -j --algo bm", "perhaps"), ("-p", "perhaps"), ("stray", "perhaps"),
             ("--dport", "perhaps"),
