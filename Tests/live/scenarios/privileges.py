@@ -15,6 +15,13 @@ NEEDED = ("bpf", "perfmon")
 FOR_TOOLS = {"net_admin", "net_raw", "dac_read_search"}
 
 
+def useful():
+    """All, but CAP_SYSLOG where the kernel (5.14) runs programs that ask it for the names of functions."""
+    with open("/proc/kallsyms") as symbols:
+        asks = any(line.endswith(" bpf_prog_test_run_syscall\n") for line in symbols)
+    return set(NUMBERS) - ({"syslog"} if asks else set())
+
+
 def as_nobody(capabilities, netns=None):
     """A wrapper: a user without any rights has just these capabilities, in that namespace."""
     enter = ("nsenter", f"--net=/run/netns/{netns}") if netns else ()
@@ -73,9 +80,9 @@ def only_what_tracing_needs(s):
     verdict, words = explained(s, Dial(net.client_ns, net.inner, s.app_port), NEEDED, net.server_ns)
     s.check(code(verdict) == "listener_other_address", f"it is {code(verdict)}, expected listener_other_address")
     s.check(owner(verdict) is None, f"it names {owner(verdict)}")
-    absent = [f"CAP_{name.upper()}" for name in NUMBERS if name not in NEEDED]
+    absent = [f"CAP_{name.upper()}" for name in useful() if name not in NEEDED]
     lines = [line for line in words.splitlines() if all(name in line for name in absent)]
-    s.check(len(lines) == 1, f"not one line that names {absent}: {words!r}")
+    s.check(len(lines) == 1 and ("CAP_SYSLOG" in lines[0]) == ("syslog" in useful()), f"not one line that names {absent}: {words!r}")
 
 
 @program_test(variants={name: name for name in NEEDED})
@@ -160,7 +167,7 @@ def gives_up_what_it_needs_no_more(s):
     wrapper = () if s.variant else as_nobody(given)
     program = s.start("--json", "--dport", s.port, path=s.temporary_program(), wrapper=wrapper)
     may_come_late = os.path.exists("/proc/modules")
-    wanted = set(NUMBERS) - (set() if may_come_late else {"perfmon"})
+    wanted = useful() - (set() if may_come_late else {"perfmon"})
     for thread in kept(s, program.pid):
         sets = {name: named(thread[name]) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")}
         for name, expected in (("CapEff", wanted), ("CapPrm", wanted), ("CapBnd", wanted),
