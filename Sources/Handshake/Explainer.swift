@@ -126,6 +126,9 @@ public final class Explainer {
         totals.time = max(totals.time, time)
     }
 
+    /// Up to when time has passed; CLOCK_MONOTONIC, nanoseconds.
+    public var time: UInt64 { totals.time }
+
     /// When `advance` has something to do next; CLOCK_MONOTONIC, nanoseconds. nil: nothing.
     public var nextDeadline: UInt64? { deadlines.next }
 

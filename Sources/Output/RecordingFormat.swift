@@ -20,8 +20,10 @@ import SystemSupport
 
 enum RecordingFormat {
     static let magic = Array("nattrace\n".utf8)
-    /// Raised whenever an older program could not read the file any more.
-    static let version: UInt8 = 1
+    /// Raised whenever an older program could not read the file any more. 2 has `time` records.
+    static let version: UInt8 = 2
+    /// Versions of which all can be read.
+    static let readableVersions: ClosedRange<UInt8> = 1...version
     static let byteOrder = Array("LE".utf8)
     static let preambleBytes = magic.count + 1 + byteOrder.count
 
@@ -40,6 +42,8 @@ enum RecordingFormat {
         case loss = 4
         /// JSON: `RecordingEnd`.
         case end = 5
+        /// JSON: `RecordedTime`.
+        case time = 6
     }
 
     static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
@@ -80,6 +84,16 @@ public struct RecordedFact: Sendable, Hashable, Codable {
     }
 }
 
+/// How far time had been let pass when the next observation came, where that one is older. What a SYN did
+/// before it matched the filter is told late, and others may have been judged meanwhile: a replay has to judge
+/// them first as well.
+public struct RecordedTime: Sendable, Hashable, Codable {
+    /// CLOCK_MONOTONIC, nanoseconds.
+    public var time: UInt64
+
+    public init(time: UInt64) { self.time = time }
+}
+
 /// What a recording says last; without it, it was cut off.
 public struct RecordingEnd: Sendable, Hashable, Codable {
     /// CLOCK_MONOTONIC when observing ended, nanoseconds: what is still in flight then has
@@ -100,6 +114,7 @@ public struct RecordingEnd: Sendable, Hashable, Codable {
 public enum RecordingItem {
     case observation(nattrace_observation)
     case loss(Loss)
+    case time(RecordedTime)
     case end(RecordingEnd)
 }
 

@@ -42,7 +42,7 @@ public final class RecordingReader {
         guard preamble.count == RecordingFormat.preambleBytes else { throw input.error(.truncated) }
         let version = preamble[magic.count]
         guard version <= RecordingFormat.version else { throw input.error(.newerVersion(Int(version)), at: 9) }
-        guard version == RecordingFormat.version else {
+        guard RecordingFormat.readableVersions.contains(version) else {
             throw input.error(.damaged("there is no format \(version)"), at: 9)
         }
         guard preamble.suffix(2) == RecordingFormat.byteOrder[...] else {
@@ -104,7 +104,7 @@ public final class RecordingReader {
                     throw input.error(.damaged("half an observation"), at: start)
                 }
                 continue
-            case .fact, .loss, .end, .header:
+            case .fact, .loss, .time, .end, .header:
                 payload.removeAll(keepingCapacity: true)
             }
             switch type {
@@ -112,6 +112,8 @@ public final class RecordingReader {
                 facts.add(try decode(RecordedFact.self, data, at: start))
             case .loss:
                 return .loss(try decode(Loss.self, data, at: start))
+            case .time:
+                return .time(try decode(RecordedTime.self, data, at: start))
             case .end:
                 let end = try decode(RecordingEnd.self, data, at: start)
                 // The end stands as it is, also where something was appended to it.

@@ -23,6 +23,8 @@ public final class RecordingWriter {
     private var isClosed = false
     /// Observations given so far.
     private(set) var observations: UInt64 = 0
+    /// The last that was written; CLOCK_MONOTONIC, nanoseconds.
+    private var lastTime: UInt64 = 0
 
     /// Creates or empties the file, readable by its owner only, and writes the header at once.
     public init(path: String, header: RecordingHeader) throws(OutputError) {
@@ -48,19 +50,13 @@ public final class RecordingWriter {
 
     public var state: OutputBuffer.State { output.state }
 
-    /// `raw` points at one `struct nattrace_observation`, as it lies in the ring buffer; it need
-    /// not be aligned.
-    public func observation(_ raw: UnsafeRawPointer) {
+    /// `passed`: up to when time was let pass before it is explained; CLOCK_MONOTONIC, nanoseconds.
+    public func observation(_ raw: nattrace_observation, passed: UInt64 = 0) {
+        if raw.time_ns < passed { time(passed) }
         if pendingCount == Self.batch { writePending() }
-        memcpy(pending + pendingCount, raw, MemoryLayout<nattrace_observation>.size)
+        (pending + pendingCount).initialize(to: raw)
         pendingCount += 1
         observations += 1
-    }
-
-    public func observation(_ raw: nattrace_observation) {
-        withUnsafeBytes(of: raw) { bytes in
-            if let start = bytes.baseAddress { observation(start) }
-        }
     }
 
     func fact(_ question: Question, _ answer: Answer) {
@@ -102,6 +98,14 @@ public final class RecordingWriter {
             return .failed(OutputError(operation: .write, name: output.name, code: code, written: output.written))
         }
         return output.state
+    }
+
+    /// Once, however many observations are older.
+    private func time(_ time: UInt64) {
+        guard time != lastTime else { return }
+        lastTime = time
+        writePending()
+        json(.time, RecordedTime(time: time))
     }
 
     private func writePending() {

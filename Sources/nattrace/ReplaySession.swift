@@ -20,25 +20,16 @@ struct ReplaySession {
         let explainer = Explainer(options: options, facts: reader.facts, sink: display.sink)
         let limit = request.output.duration.map { reader.header.start.time &+ $0 } ?? .max
 
-        var end = reader.header.start.time
         var damage: RecordingError?
         display.sink.start(reader.header.start)
         do {
-            reading: while let item = try reader.next() {
-                switch item {
-                case .observation(let raw):
-                    guard raw.time_ns <= limit else { break reading }
-                    end = max(end, raw.time_ns)
-                    if let observation = Observation(raw) { explainer.observe(observation) }
-                case .loss(let loss): explainer.report(loss)
-                case .end(let record): end = max(end, min(record.time, limit))
-                }
-                if explainer.isExhausted || display.state != .open { break reading }
+            while let item = try reader.next() {
+                guard explainer.replay(item, upTo: limit), !explainer.isExhausted, display.state == .open else { break }
             }
         } catch {
             damage = error
         }
-        explainer.finish(at: end)
+        explainer.finish(at: max(explainer.time, reader.header.start.time))
         if case .failed(let error) = display.flush() { throw Failure(error) }
         display.status.summary(explainer.totals)
         if let damage { throw damage }

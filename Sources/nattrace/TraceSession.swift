@@ -153,7 +153,7 @@ final class TraceSession {
                 undecodable += 1
                 return
             }
-            recorder?.observation(raw)
+            recorder?.observation(raw, passed: explainer.time)
             explainer.observe(observation)
         }
         if !explainer.isExhausted { explainer.advance(to: time) }

@@ -76,18 +76,11 @@ struct RecordedGroundsTests {
         options.unansweredAfter = reader.header.unansweredAfter
         let sink = CollectingSink()
         let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
-        var end = reader.header.start.time
         while let item = try reader.next() {
-            switch item {
-            case .observation(let raw):
-                end = max(end, raw.time_ns)
-                guard let observation = Observation(raw), !hooks.contains(observation.hook) else { continue }
-                explainer.observe(observation)
-            case .loss(let loss): explainer.report(loss)
-            case .end(let record): end = max(end, record.time)
-            }
+            if case .observation(let raw) = item, let hook = Hook(rawValue: raw.hook), hooks.contains(hook) { continue }
+            explainer.replay(item)
         }
-        explainer.finish(at: end)
+        explainer.finish(at: explainer.time)
         return sink
     }
 }

@@ -53,17 +53,8 @@ struct RecordingTests {
         options.unansweredAfter = reader.header.unansweredAfter
         let sink = TextSink()
         let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
-        var end = reader.header.start.time
-        while let item = try reader.next() {
-            switch item {
-            case .observation(let raw):
-                end = max(end, raw.time_ns)
-                if let observation = Observation(raw) { explainer.observe(observation) }
-            case .loss(let loss): explainer.report(loss)
-            case .end(let record): end = max(end, record.time)
-            }
-        }
-        explainer.finish(at: end)
+        while let item = try reader.next() { explainer.replay(item) }
+        explainer.finish(at: explainer.time)
         return sink.text
     }
 }

@@ -68,6 +68,7 @@ private final class CountingFacts: Facts {
                     switch item {
                     case .observation(let raw): items.append("observation \(raw.time_ns) \(raw.isn)")
                     case .loss(let loss): items.append("loss \(loss)")
+                    case .time(let passed): items.append("time \(passed.time)")
                     case .end(let end): items.append("end \(end)")
                     }
                 }
@@ -108,12 +109,25 @@ private final class CountingFacts: Facts {
                     #expect(reader.facts.answer(.dropReason(1)) == .unavailable("the recording does not hold it"))
                 }
             case .loss(let loss): losses.append(loss)
+            case .time: Issue.record("nothing was late")
             case .end(let value): end = value
             }
         }
         #expect(times == [1, 2, 3])
         #expect(losses == [ArticleCase.loss])
         #expect(end == RecordingEnd(time: ArticleCase.totals.time, events: 57, lost: 0))
+    }
+
+    @Test func timePassesBeforeWhatIsLate() throws {
+        let file = TemporaryFile()
+        let writer = try RecordingWriter(path: file.path, header: Self.header)
+        writer.observation(observation(5), passed: 4)
+        writer.observation(observation(6), passed: 9)
+        writer.observation(observation(7), passed: 9)
+        writer.observation(observation(9), passed: 9)
+        writer.finish(ArticleCase.totals)
+        let kinds = read(file.path).items.dropLast().map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
+        #expect(kinds == ["observation 5", "time 9", "observation 6", "observation 7", "observation 9"])
     }
 
     @Test func moreObservationsThanOneRecordHolds() throws {
@@ -182,8 +196,13 @@ private final class CountingFacts: Facts {
         #expect(error(Array("{\"json\":1}\n".utf8))?.kind == .notARecording)
         #expect(error([])?.kind == .notARecording)
         var newer = whole
-        newer[9] = 2
-        #expect(error(newer)?.kind == .newerVersion(2))
+        newer[9] = 3
+        #expect(error(newer)?.kind == .newerVersion(3))
+        var older = whole
+        older[9] = 1
+        #expect(error(older) == nil)
+        older[9] = 0
+        #expect(error(older)?.description.contains("there is no format 0") == true)
         // A length of nearly 4 GB: refused, not allocated.
         var long = whole
         for i in 13...16 { long[i] = 0xff }

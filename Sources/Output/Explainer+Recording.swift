@@ -1,0 +1,20 @@
+// A recording told to the core, item by item: the one place that knows what each item is to a replay.
+
+import Handshake
+
+extension Explainer {
+    /// Takes in what a recording holds next, as it was taken in live. Time passes up to `limit` at most
+    /// (CLOCK_MONOTONIC, nanoseconds). False: what was observed next lies behind the limit, and was not taken in.
+    @discardableResult
+    public func replay(_ item: RecordingItem, upTo limit: UInt64 = .max) -> Bool {
+        switch item {
+        case .observation(let raw):
+            guard raw.time_ns <= limit else { return false }
+            if let observation = Observation(raw) { observe(observation) }
+        case .loss(let loss): report(loss)
+        case .time(let passed): advance(to: min(passed.time, limit))
+        case .end(let end): advance(to: min(end.time, limit))
+        }
+        return true
+    }
+}
