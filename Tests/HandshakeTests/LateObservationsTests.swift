@@ -17,7 +17,8 @@ struct LateObservationsTests {
         let start = StartInfo(
             version: "0", hostName: "host", kernel: "6.1", backends: [:], missing: [], filter: "", time: Story.start,
             realtimeOffset: 0)
-        let writer = try RecordingWriter(path: path, header: RecordingHeader(start: start, unansweredAfter: 5_000_000_000))
+        let writer = try RecordingWriter(
+            path: path, header: RecordingHeader(start: start, unansweredAfter: 5_000_000_000))
         let live = Order()
         let explainer = Explainer(options: ExplainerOptions(), facts: NoFacts(), sink: live)
         func observe(_ observations: [nattrace_observation], at time: Duration) throws {
