@@ -244,9 +244,14 @@ final class Case {
 
     /// The VRF that has the device by which the SYN came in.
     lazy var arrivalVRF: String? = {
-        guard let reset = unheardSyn, let device = arrivalDevice, reset.sighting.netns != 0 else { return nil }
-        return facts.name(.vrf(interface: device, netns: reset.sighting.netns))
+        unheardSyn.flatMap { vrf(ofArrivalIn: $0.sighting.netns) }
     }()
+
+    /// The VRF that has the device by which the SYN came into a namespace; nil: none.
+    func vrf(ofArrivalIn netns: UInt32) -> String? {
+        guard netns != 0, let device = arrivalDevice(in: netns) else { return nil }
+        return facts.name(.vrf(interface: device, netns: netns))
+    }
 
     private lazy var hearsNoVRF: Bool = {
         guard let netns = unheardSyn?.sighting.netns, netns != 0 else { return false }

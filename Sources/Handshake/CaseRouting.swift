@@ -98,8 +98,22 @@ extension Case {
 
     // MARK: Routes and neighbours
 
+    /// As for a packet of this machine's own, whose source is still to be chosen.
     private func routeQuery(to address: IPAddress, in netns: UInt32) -> RouteQuery {
         RouteQuery(destination: address, source: nil, inputInterface: nil, netns: netns)
+    }
+
+    /// As for a packet of the connection on its way through a namespace. Policy routing and VRFs heed the source
+    /// that it had, which is translated only after routing, and the device by which it came in.
+    private func routeQuery(of role: PacketRole, to address: IPAddress, in netns: UInt32) -> RouteQuery {
+        let arrival = connection.steps.last {
+            $0.stage == .ingress && $0.netns == netns && $0.action != .icmp && $0.packet?.flags.role == role
+                && $0.interface != nil
+        }
+        guard let source = arrival?.packet?.tuple.source.address, source.family == address.family else {
+            return routeQuery(to: address, in: netns)
+        }
+        return RouteQuery(destination: address, source: source, inputInterface: arrival?.interface, netns: netns)
     }
 
     /// No route, or one that refuses.
@@ -123,7 +137,7 @@ extension Case {
         let isOutgoing = function.hasPrefix("ip_route_output") || function.hasPrefix("dst_discard_out")
         guard saysSo || isDroppedByRouting || isRewrittenHere || isOutgoing else { return nil }
         var missing = MissingRoute(place: drop.sighting, role: drop.role, destination: address)
-        guard let route = facts.route(routeQuery(to: address, in: drop.sighting.netns)) else {
+        guard let route = facts.route(routeQuery(of: drop.role, to: address, in: drop.sighting.netns)) else {
             return saysSo ? missing : nil
         }
         if route.isRefusing { missing.route = route }
@@ -139,7 +153,9 @@ extension Case {
             !lateListeners.isEmpty || connection.attempt.lookup?.found != nil,
             facts.route(routeQuery(to: target.address, in: at.netns))?.kind == .local,
             let source = step.packet?.tuple.source.address,
-            let route = facts.route(routeQuery(to: source, in: at.netns)), route.isRefusing
+            let route = facts.route(
+                RouteQuery(destination: source, source: target.address, inputInterface: nil, netns: at.netns)),
+            route.isRefusing, vrf(ofArrivalIn: at.netns) == nil
         else { return nil }
         return MissingRoute(place: at, role: .synack, destination: source, route: route)
     }
@@ -165,7 +181,8 @@ extension Case {
             guard isSeen else { return nil }
             let address = drop.packet.tuple.destination.address
             let route =
-                drop.sighting.netns == 0 ? nil : facts.route(routeQuery(to: address, in: drop.sighting.netns))
+                drop.sighting.netns == 0
+                ? nil : facts.route(routeQuery(of: drop.role, to: address, in: drop.sighting.netns))
             return missing(drop.role, at: drop.sighting, to: address, route, isSeen: true)
         }
         // Held back by the neighbour table: nothing is freed until it gives up.
@@ -175,9 +192,9 @@ extension Case {
         let role = packet.flags.role
         let destination =
             role == .syn ? connection.translated?.destination ?? packet.tuple.destination : packet.tuple.destination
-        guard let route = facts.route(routeQuery(to: destination.address, in: at.netns)), route.kind == .unicast else {
-            return nil
-        }
+        guard let route = facts.route(routeQuery(of: role, to: destination.address, in: at.netns)),
+            route.kind == .unicast
+        else { return nil }
         return missing(role, at: at, to: destination.address, route, isSeen: false)
     }
 

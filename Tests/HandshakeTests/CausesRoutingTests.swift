@@ -270,6 +270,26 @@ struct NoRouteTests {
         #expect(story.verdicts[0].advice[0] == "Remove or correct the route: ip route show table all")
     }
 
+    @Test("A route refuses what comes from there by that device, and nothing else")
+    func refusesBySource() {
+        let story = Story()
+        story.facts.route(to: "10.0.0.2", .unicast, by: "eth1")
+        story.facts.route(
+            to: "10.0.0.2", .blackhole, "blackhole 10.0.0.0/8 table 77", from: "198.51.100.7", input: "eth0")
+        story.ends(with: throughNAT.dropped(in: "ip_error", by: "eth0"))
+        #expect(story.codes == [.noRoute])
+        #expect(story.verdicts[0].evidence.contains(.route("blackhole 10.0.0.0/8 table 77")))
+    }
+
+    @Test("There is a route for what comes from there by that device only")
+    func routedBySource() {
+        let story = Story()
+        story.facts.route(to: "10.0.0.2", .none)
+        story.facts.route(to: "10.0.0.2", .unicast, by: "eth1", from: "198.51.100.7", input: "eth0")
+        story.ends(with: throughNAT.dropped(in: "ip_forward", by: "eth0"))
+        #expect(story.codes == [.dropped])
+    }
+
     @Test("The kernel says so, and routes cannot be asked for")
     func unknown() {
         for reason in ["IP_INNOROUTES", "IP_OUTNOROUTES"] {
@@ -439,6 +459,18 @@ struct NeighborUnreachableTests {
         #expect(
             story.verdicts[0].sentence
                 == "Nobody answers neighbour discovery for [fd00::2]:8080, so the SYN could not be sent.")
+    }
+
+    @Test("The gateway is that of what comes from there by that device")
+    func gatewayBySource() {
+        let story = Story()
+        story.facts.route(to: "10.0.0.2", .unicast, by: "eth2", gateway: "10.9.9.1")
+        story.facts.route(
+            to: "10.0.0.2", .unicast, by: "eth1", gateway: "10.1.1.1", from: "198.51.100.7", input: "eth0")
+        story.facts.neighbour("10.1.1.1", at: "eth1", is: "FAILED")
+        story.ends(with: throughNAT.dropped(in: "arp_error_report", by: "eth1"))
+        #expect(story.codes == [.neighborUnreachable])
+        #expect(story.verdicts[0].sentence.hasPrefix("Nobody on eth1 answers ARP for 10.1.1.1, the gateway to"))
     }
 
     @Test("The answer waits for the client's neighbour")

@@ -15,6 +15,11 @@ final class FakeFacts: Facts {
         switch question {
         case .symbol(let address): return FakeKernel.function(at: address).map(Answer.name) ?? .nothing
         case .dropReason(let raw): return FakeKernel.reason(raw).map(Answer.name) ?? .nothing
+        case .route(let query):
+            // Unless a test says otherwise, neither source nor device matters.
+            let plain = RouteQuery(
+                destination: query.destination, source: nil, inputInterface: nil, netns: query.netns)
+            return answers[.route(plain)] ?? .nothing
         case .rules(let search):
             return rulesets[search.netns].map { .rules($0.candidates(for: search)) } ?? .unavailable("not permitted")
         case .rule(_, _, let handle, let netns):
@@ -43,9 +48,10 @@ final class FakeFacts: Facts {
 
     func route(
         to destination: String, _ kind: Route.Kind, by interface: String? = nil, gateway: String? = nil,
-        _ text: String = "", in netns: UInt32 = Place.gateway
+        _ text: String = "", in netns: UInt32 = Place.gateway, from source: String? = nil, input: String? = nil
     ) {
-        let query = RouteQuery(destination: address(destination), source: nil, inputInterface: nil, netns: netns)
+        let query = RouteQuery(
+            destination: address(destination), source: source.map(address), inputInterface: input, netns: netns)
         answers[.route(query)] = .route(
             Route(kind: kind, gateway: gateway.map(address), interface: interface, text: text))
     }

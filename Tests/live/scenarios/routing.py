@@ -252,6 +252,32 @@ def route_repaired_while_the_client_waits(s):
         Verdict("established", nat=translated, revised=True)])
 
 
+# A table of its own for what comes from the client: asked by the destination alone, routing would say something else.
+
+def client_has_its_own_table(s, net, *routes):
+    s.spaces.ip(net.gateway_ns, f"rule add from {net.client}{net.host} lookup 77", family=s.family)
+    s.spaces.ip(net.gateway_ns, *(f"route add {route} table 77" for route in routes))
+
+
+@scenario(vm=IN_TURN)
+def policy_routing_refuses(s):
+    net, _, translated = forwarded(s)
+    s.listen(net.backend_ns[0], net.backends[0])
+    client_has_its_own_table(s, net, f"blackhole {net.backends[0]}{net.host}")
+    s.connect(net.client_ns, net.public, sees="timeout", patience=2, verdict=Verdict(
+        "no_route", nat=translated, netns=net.gateway_ns, reason=("blackhole", net.backends[0], "table 77"),
+        evidence=(ROUTE,), steps=REWRITTEN_AND_DROPPED))
+
+
+@scenario()
+def near_miss_policy_routing_for_others(s):
+    net, _, translated = forwarded(s)
+    s.spaces.ip(net.gateway_ns, f"rule add from {net.elsewhere}{net.host} lookup 77", family=s.family)
+    s.spaces.ip(net.gateway_ns, f"route add blackhole {net.backends[0]}{net.host} table 77")
+    s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
+        "no_listener", nat=translated, netns=net.backend_ns[0]))
+
+
 @scenario()
 def near_miss_route_that_refuses_another(s):
     net, _, translated = forwarded(s)
@@ -298,6 +324,20 @@ def router_does_not_answer(s):
     translated = (net.elsewhere, s.app_port)
     s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
     s.spaces.ip(net.gateway_ns, f"route add {net.elsewhere}{net.host} via {net.absent}")
+    ask_briefly(s, net.gateway_ns, "br0")
+    s.trace("--dport", s.port)
+    s.connect(net.client_ns, net.public, sees="unreachable", patience=8, verdict=unreachable(
+        net.absent, "br0", net.gateway_ns, translated))
+
+
+@scenario(vm=IN_TURN)
+def router_of_policy_routing_does_not_answer(s):
+    """All others get there by another router."""
+    net = s.gateway()
+    translated = (net.elsewhere, s.app_port)
+    s.rules.dnat(net.gateway_ns, (net.public, s.port), translated)
+    s.spaces.ip(net.gateway_ns, f"route add {net.elsewhere}{net.host} via {net.backends[0]}")
+    client_has_its_own_table(s, net, f"{net.elsewhere}{net.host} via {net.absent}")
     ask_briefly(s, net.gateway_ns, "br0")
     s.trace("--dport", s.port)
     s.connect(net.client_ns, net.public, sees="unreachable", patience=8, verdict=unreachable(
