@@ -116,6 +116,8 @@ static __always_inline bool read_headers(struct headers *h, const unsigned char 
 	offset += (h->tcp.offset >> 4) * 4;
 	h->payload = length > offset ? length - offset : 0;
 	h->family = version;
+	/* One way on for the verifier, however they were found: see forget_how(). */
+	bpf_probe_read_kernel(h, sizeof(*h), h);
 	return true;
 }
 
