@@ -13,6 +13,9 @@ PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc
 PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
+# What benchmarks compare with; tests do without.
+BENCH_PACKAGES := bpftrace
+
 # The first compiler that can compile for BPF: the one in PATH may be Swift's, or a build
 # without that target. Looked for only when a BPF program has to be compiled.
 CLANGS ?= clang clang-14 clang-15 clang-16 clang-17 clang-18 clang-19 /usr/bin/clang
@@ -38,7 +41,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-dist test-harness demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-dist test-harness bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -106,6 +109,10 @@ test-dist: dist ## the single file, in virtual machines with nothing else of our
 
 test-harness: ## the tests of the virtual machines themselves
 	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)
+
+bench-attach: dist ## from start to ready, beside bpftrace (KERNEL=6.1: in a virtual machine)
+	$(Q)$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(BENCH_PACKAGES)'
+	$(Q)$(SUDO) Tests/bench/attach $(if $(KERNEL),--kernel $(KERNEL)) $(ARGS)
 
 demo: deps build ## the example of the README, on this kernel or with KERNEL=6.1
 	$(Q)$(SUDO) $(if $(KERNEL),Tests/live/vm/vm run $(KERNEL) --) Tests/live/demo
