@@ -13,7 +13,7 @@ import pkgutil
 import signal
 import sys
 
-from . import runner, topology, tracing
+from . import invariants, runner, topology, tracing
 from .features import Features
 from .pace import Pace
 from .scenario import SCENARIOS
@@ -35,6 +35,8 @@ def parse(arguments):
     parser.add_argument("--list", action="store_true", help="name the scenarios, run none")
     parser.add_argument("--program", default=os.path.join(tracing.ROOT, ".build", "release", "nattrace"),
                         help="the program under test (default: .build/release/nattrace)")
+    parser.add_argument("--backend", choices=invariants.CHOICES,
+                        help="what the program is told to hook functions with (default: what it takes by itself)")
     parser.add_argument("--client-only", action="store_true",
                         help="without the program: only the topologies and what the clients see")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="scenarios at a time (default: 1)")
@@ -228,6 +230,8 @@ def run_in_vm(settings):
     for name in ("client_only", "verbose", "list"):
         if getattr(settings, name):
             inner.append("--" + name.replace("_", "-"))
+    if settings.backend:
+        inner += ["--backend", settings.backend]
     if settings.share:
         inner += ["--share", str(settings.share)]
     if settings.jobs > 1:

@@ -7,6 +7,7 @@ import subprocess
 
 from . import expect, sockets
 from .program import Program
+from .tracing import backend
 from .topology import inside
 
 # What a scenario can need, and the line for a machine that has it not.
@@ -58,7 +59,7 @@ class Features:
 
     def _hooks(self):
         if "hooks" not in self._known:
-            program = Program(self._settings.program, ["--json", "--dport", "1"], self._settings.pace)
+            program = Program(self._settings.program, ["--json", "--dport", "1", *backend(self._settings)], self._settings.pace)
             ready = program.wait_ready()
             program.stop()
             if not ready:

@@ -17,6 +17,7 @@ ACTIONS = {"syn", "synack", "ack", "rst", "conntrack.new", "conntrack.match", "c
            "request", "reset", "drop", "transmit", "retransmit", "established", "icmp"}
 STAGES = {"ingress", "prerouting", "routing", "input", "forward", "socket", "output", "postrouting", "egress"}
 BACKENDS = {"kprobe", "fentry", "tracepoint", "inferred"}
+CHOICES = ("auto", "kprobe", "fentry", "tracepoint")
 CODES = {"established", "no_listener", "listener_other_address", "listener_loopback_only", "listener_other_device",
          "listener_other_netns", "accept_queue_full", "socket_refused", "filter_dropped", "filter_rejected",
          "forwarding_disabled", "route_localnet_disabled", "rp_filter", "no_route", "neighbor_unreachable",
@@ -46,7 +47,7 @@ def check_connection(connection):
 
 def check_run(lines, loss_allowed=False, schema=None, whole=True):
     """Those that are not about one connection."""
-    wrong = [*each_line(lines), *frame(lines, loss_allowed)]
+    wrong = [*each_line(lines), *frame(lines, loss_allowed), *seen_as_attached(lines)]
     if whole and lines:
         wrong += totals(lines)
     if schema and os.path.exists(schema):
@@ -93,6 +94,29 @@ def frame(lines, loss_allowed):
     for hook, backend in hooks.items():
         if backend not in BACKENDS:
             yield f"the start line says backend {backend!r} for {hook}"
+
+
+def chosen_backend(start, choice):
+    """What --backend leaves: beside tracepoints, which every choice has, the functions' hooks of one kind."""
+    used = set((get(start, "nattrace.backend") or {}).values())
+    if choice in (None, "auto"):
+        return
+    for backend in sorted(used - {choice, "tracepoint"}):
+        yield f"--backend {choice}, and yet there are hooks by {backend}"
+    if choice not in used:
+        yield f"--backend {choice}, and yet there is no hook by {choice}"
+
+
+def seen_as_attached(lines):
+    """Each step that a hook saw was seen in the way in which the start line has that hook."""
+    hooks = get(lines[0], "nattrace.backend") if lines else None
+    for line in lines:
+        # The function of a drop is the one that dropped the packet; hooked is what frees it.
+        if dataset(line) != "nattrace.step" or get(line, "event.action") == "drop" or not isinstance(hooks, dict):
+            continue
+        function, backend = get(line, "nattrace.function"), get(line, "nattrace.backend")
+        if backend != "inferred" and hooks.get(function, backend) != backend:
+            yield f"{function} was seen by {backend}, but is attached by {hooks[function]}"
 
 
 def one_connection(connection):

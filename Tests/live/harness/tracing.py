@@ -24,7 +24,8 @@ def trace(runners, settings):
         dial(runners)
         return
     recording = os.path.join(runners[0].temporary, "recording")
-    program = Program(settings.program, ["--json", "--record", recording, *_arguments(runners)], settings.pace)
+    program = Program(settings.program, ["--json", "--record", recording, *backend(settings), *_arguments(runners)],
+                      settings.pace)
     for runner in runners:
         runner.program = program
     try:
@@ -36,6 +37,11 @@ def trace(runners, settings):
         runner.problems += problems
         if settings.save_recordings and os.path.exists(recording):
             _save(recording, runner.item.name, settings.save_recordings)
+
+
+def backend(settings):
+    """The program's option for how to hook functions, where the run is about one way."""
+    return ["--backend", settings.backend] if settings.backend else []
 
 
 def dial(runners):
@@ -79,6 +85,7 @@ def _whole_run(program, runners, recording, settings):
     arguments, loss_allowed = _arguments(runners), runners[0].s.loss_allowed
     problems = program.problems + [f"unexpected connection {connection} with {connection.codes}" for connection in left]
     problems += invariants.check_run(lines, loss_allowed, SCHEMA, whole=not replay.showing(arguments))
+    problems += invariants.chosen_backend(program.start, settings.backend)
     if not os.path.exists(recording):
         return [*problems, "--record made no file"]
     return problems + replay.compare(settings.program, recording, lines, arguments, settings.pace)

@@ -10,7 +10,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from . import client, conntrack, far_host, rules, sockets, topology
+from . import client, conntrack, far_host, rules, sockets, topology, tracing
 from .docker import Docker
 from .expect import Verdict
 from .program import Program, finish
@@ -214,7 +214,8 @@ class Vocabulary:
 
     def start(self, *arguments, ready=True, path=None, **options):
         """Starts the program; it is ended with the scenario at the latest."""
-        program = Program(path or self._settings.program, [str(word) for word in arguments], self.pace, **options)
+        words = [*map(str, arguments), *tracing.backend(self._settings)]
+        program = Program(path or self._settings.program, words, self.pace, **options)
         self.programs.append(program)
         if ready:
             self.check(program.wait_ready(), f"{arguments}: not ready in time; status {program.status}")
