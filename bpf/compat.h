@@ -26,7 +26,43 @@ const volatile struct nattrace_configuration nattrace_config SEC(".rodata.config
 #endif
 
 /*
- * Argument `position` (from 1) of a hooked function.
+ * A call of a hooked function, as the two kinds of programs get it: a kprobe finds the arguments in
+ * registers, a fentry or fexit program in an array, in fexit followed by what was returned. Which it is
+ * is known to the compiler: nothing of the choice is left in a program.
+ */
+struct call {
+	void *ctx;
+	__u8 backend;
+};
+
+#define KPROBE_CALL(ctx) ((struct call){ ctx, NATTRACE_BACKEND_KPROBE })
+#define FENTRY_CALL(ctx) ((struct call){ ctx, NATTRACE_BACKEND_FENTRY })
+
+/*
+ * The programs of a hook at the entry of `function`, probe_NAME and entry_NAME, which are both
+ * body(call, ...). User space loads the one that the kernel can attach.
+ */
+#define ON_ENTRY(name, function, body, ...)                                        \
+	SEC("kprobe")                                                              \
+	int probe_##name(struct pt_regs *ctx)                                      \
+	{                                                                          \
+		return body(KPROBE_CALL(ctx), ##__VA_ARGS__);                      \
+	}                                                                          \
+	SEC("fentry/" #function)                                                   \
+	int entry_##name(__u64 *ctx)                                               \
+	{                                                                          \
+		return body(FENTRY_CALL(ctx), ##__VA_ARGS__);                      \
+	}
+
+/* Keeps the loads of different positions apart; see argument(). */
+#define AT(position, load)        \
+	case position:            \
+		value = (load);   \
+		barrier_var(value); \
+		break
+
+/*
+ * Argument `position` (from 1) of a hooked function; behind the last one, in fexit, what it returned.
  *
  * Positions moved: __inet_lookup_listener lost its hash table argument in
  * 6.18, nf_send_reset gained a socket, tcp_v4_send_reset and
@@ -36,39 +72,42 @@ const volatile struct nattrace_configuration nattrace_config SEC(".rodata.config
  * compiler it is not: without the barriers it would merge the branches into one
  * load from a computed place of the context, which the verifier refuses.
  */
-static __always_inline unsigned long argument(struct pt_regs *regs, __u8 position)
+static __always_inline unsigned long argument(struct call call, __u8 position)
 {
+	struct pt_regs *registers = call.ctx;
+	const __u64 *arguments = call.ctx;
 	unsigned long value = 0;
 
+	if (call.backend == NATTRACE_BACKEND_FENTRY) {
+		switch (position) {
+		AT(1, arguments[0]);
+		AT(2, arguments[1]);
+		AT(3, arguments[2]);
+		AT(4, arguments[3]);
+		AT(5, arguments[4]);
+		AT(6, arguments[5]);
+		AT(7, arguments[6]);
+		AT(8, arguments[7]);
+		AT(9, arguments[8]);
+		AT(10, arguments[9]);
+		/* What a function of ten arguments returned: __inet_lookup_listener. */
+		AT(11, arguments[10]);
+		}
+		return value;
+	}
 	switch (position) {
-	case 1:
-		value = PT_REGS_PARM1(regs);
-		barrier_var(value);
-		break;
-	case 2:
-		value = PT_REGS_PARM2(regs);
-		barrier_var(value);
-		break;
-	case 3:
-		value = PT_REGS_PARM3(regs);
-		barrier_var(value);
-		break;
-	case 4:
-		value = PT_REGS_PARM4(regs);
-		barrier_var(value);
-		break;
-	case 5:
-		value = PT_REGS_PARM5(regs);
-		barrier_var(value);
-		break;
+	AT(1, PT_REGS_PARM1(registers));
+	AT(2, PT_REGS_PARM2(registers));
+	AT(3, PT_REGS_PARM3(registers));
+	AT(4, PT_REGS_PARM4(registers));
+	AT(5, PT_REGS_PARM5(registers));
 	/* The words of nf_l4proto_log_invalid(skb, net, pf, protonum, "%s", words), to 5.15. */
-	case 6:
-		value = PT_REGS_SIXTH(regs);
-		barrier_var(value);
-		break;
+	AT(6, PT_REGS_SIXTH(registers));
 	}
 	return value;
 }
+
+#undef AT
 
 /* skb->_nfct is not there at all in a kernel without conntrack. */
 static __always_inline unsigned long skb_nfct(const struct sk_buff *skb)

@@ -8,13 +8,14 @@
  * return probe here would cost every packet of the machine more than an entry probe.
  * No answer at all, and then a drop, is one as well: no entry could be made.
  */
-SEC("kprobe")
-int BPF_KPROBE(probe_nf_conntrack_in, struct sk_buff *skb, struct nf_hook_state *state)
+static __always_inline int conntrack_asked(struct call call)
 {
+	struct sk_buff *skb = (void *)argument(call, 1);
+	struct nf_hook_state *state = (void *)argument(call, 2);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_CONNTRACK,
 		.hook = NATTRACE_HOOK_NF_CONNTRACK_IN,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.detail = NATTRACE_CONNTRACK_ASKED,
 	};
 
@@ -26,6 +27,8 @@ int BPF_KPROBE(probe_nf_conntrack_in, struct sk_buff *skb, struct nf_hook_state 
 	o.netns = BPF_CORE_READ(state, net, ns.inum);
 	return observe_packet(&o);
 }
+
+ON_ENTRY(nf_conntrack_in, nf_conntrack_in, conntrack_asked)
 
 /*
  * Whether a SYN is the one that the entry was made for, sent again: nothing came after it in its
@@ -41,14 +44,15 @@ static __always_inline bool is_sent_again(const struct nattrace_observation *o, 
 }
 
 /* nf_conntrack_tcp_packet(ct, skb, dataoff, ctinfo, state): skb->_nfct is set, nothing is decided by state yet. */
-SEC("kprobe")
-int BPF_KPROBE(probe_nf_conntrack_tcp_packet, struct nf_conn *ct, struct sk_buff *skb, unsigned int dataoff,
-	       unsigned int info, struct nf_hook_state *state)
+static __always_inline int conntrack_answered(struct call call)
 {
+	struct nf_conn *ct = (void *)argument(call, 1);
+	struct sk_buff *skb = (void *)argument(call, 2);
+	struct nf_hook_state *state = (void *)argument(call, 5);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_CONNTRACK,
 		.hook = NATTRACE_HOOK_NF_CONNTRACK_TCP_PACKET,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 	};
 
 	if (!read_packet(&o, skb))
@@ -61,14 +65,21 @@ int BPF_KPROBE(probe_nf_conntrack_tcp_packet, struct nf_conn *ct, struct sk_buff
 	return observe_packet(&o);
 }
 
-/* Called for INVALID packets even with nf_conntrack_log_invalid=0; the format string is the reason. */
-static __always_inline int conntrack_invalid(struct pt_regs *ctx, struct sk_buff *skb, __u16 hook, __u8 position)
+ON_ENTRY(nf_conntrack_tcp_packet, nf_conntrack_tcp_packet, conntrack_answered)
+
+/*
+ * Called for INVALID packets even with nf_conntrack_log_invalid=0; the format string is the reason. No
+ * fentry programs: the kernel has none for functions with variable arguments.
+ */
+static __always_inline int conntrack_invalid(struct pt_regs *ctx, __u16 hook, __u8 position)
 {
-	const char *format = (const char *)argument(ctx, position);
+	struct call call = KPROBE_CALL(ctx);
+	struct sk_buff *skb = (void *)argument(call, 1);
+	const char *format = (const char *)argument(call, position);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_CONNTRACK,
 		.hook = hook,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.detail = NATTRACE_CONNTRACK_INVALID,
 	};
 
@@ -80,21 +91,20 @@ static __always_inline int conntrack_invalid(struct pt_regs *ctx, struct sk_buff
 		bpf_probe_read_kernel_str(&o.text, sizeof(o.text), format);
 	/* tcp_error_log() hands its words over as the argument of a format that is nothing but "%s". */
 	if (o.text[0] == '%' && o.text[1] == 's' && !o.text[2])
-		bpf_probe_read_kernel_str(&o.text, sizeof(o.text), (const char *)argument(ctx, position + 1));
+		bpf_probe_read_kernel_str(&o.text, sizeof(o.text), (const char *)argument(call, position + 1));
 	return observe_packet(&o);
 }
 
 SEC("kprobe")
-int BPF_KPROBE(probe_nf_ct_l4proto_log_invalid, struct sk_buff *skb)
+int probe_nf_ct_l4proto_log_invalid(struct pt_regs *ctx)
 {
-	return conntrack_invalid(ctx, skb, NATTRACE_HOOK_NF_CT_L4PROTO_LOG_INVALID,
-				 nattrace_config.ct_log_invalid_text);
+	return conntrack_invalid(ctx, NATTRACE_HOOK_NF_CT_L4PROTO_LOG_INVALID, nattrace_config.ct_log_invalid_text);
 }
 
 SEC("kprobe")
-int BPF_KPROBE(probe_nf_l4proto_log_invalid, struct sk_buff *skb)
+int probe_nf_l4proto_log_invalid(struct pt_regs *ctx)
 {
-	return conntrack_invalid(ctx, skb, NATTRACE_HOOK_NF_L4PROTO_LOG_INVALID, nattrace_config.log_invalid_text);
+	return conntrack_invalid(ctx, NATTRACE_HOOK_NF_L4PROTO_LOG_INVALID, nattrace_config.log_invalid_text);
 }
 
 /*
@@ -102,13 +112,15 @@ int BPF_KPROBE(probe_nf_l4proto_log_invalid, struct sk_buff *skb)
  * new entry. There is no packet, but tcp_new() has just noted where the SYN's
  * sequence space ends: its ISN and one.
  */
-SEC("kprobe")
-int BPF_KPROBE(probe_nf_nat_setup_info, struct nf_conn *ct, struct nf_nat_range2 *range, unsigned int manip)
+static __always_inline int nat_set_up(struct call call)
 {
+	struct nf_conn *ct = (void *)argument(call, 1);
+	struct nf_nat_range2 *range = (void *)argument(call, 2);
+	unsigned int manip = argument(call, 3);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_NAT_SETUP,
 		.hook = NATTRACE_HOOK_NF_NAT_SETUP_INFO,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.detail = manip,
 	};
 	struct nf_nat_range2 asked = {};
@@ -142,6 +154,8 @@ int BPF_KPROBE(probe_nf_nat_setup_info, struct nf_conn *ct, struct nf_nat_range2
 	return observe(&o, isn, isn, false);
 }
 
+ON_ENTRY(nf_nat_setup_info, nf_nat_setup_info, nat_set_up)
+
 /*
  * nf_nat_packet() asks nf_nat_manip_pkt(skb, ct, mtype, dir) for the destination
  * at PREROUTING and OUTPUT, and for the source at POSTROUTING and INPUT. Which
@@ -160,13 +174,15 @@ static __always_inline __u8 nat_stage(const struct sk_buff *skb, unsigned int ma
 	return is_routed_here(dst, family) ? NATTRACE_STAGE_INPUT : NATTRACE_STAGE_POSTROUTING;
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_nf_nat_manip_pkt, struct sk_buff *skb, struct nf_conn *ct, unsigned int manip)
+static __always_inline int nat_rewrites(struct call call)
 {
+	struct sk_buff *skb = (void *)argument(call, 1);
+	struct nf_conn *ct = (void *)argument(call, 2);
+	unsigned int manip = argument(call, 3);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_NAT_PACKET,
 		.hook = NATTRACE_HOOK_NF_NAT_MANIP_PKT,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.detail = manip,
 	};
 
@@ -176,3 +192,5 @@ int BPF_KPROBE(probe_nf_nat_manip_pkt, struct sk_buff *skb, struct nf_conn *ct, 
 	o.netns = BPF_CORE_READ(ct, ct_net.net, ns.inum);
 	return observe_packet(&o);
 }
+
+ON_ENTRY(nf_nat_manip_pkt, nf_nat_manip_pkt, nat_rewrites)

@@ -275,6 +275,8 @@ struct nattrace_configuration {
 	__u8 active_reset_reason;	     /* position in tcp_send_active_reset */
 	__u8 listener_skb;		     /* position of skb in __inet_lookup_listener */
 	__u8 listener6_skb;		     /* position of skb in inet6_lookup_listener */
+	__u8 listener_found;		     /* what these two return stands behind their last argument, */
+	__u8 listener6_found;		     /* for programs at their exit */
 	__u8 nf_send_reset_skb;		     /* position of oldskb in nf_send_reset */
 	__u8 nf_send_reset6_skb;	     /* position of oldskb in nf_send_reset6 */
 	__u8 ct_log_invalid_text;	     /* position of fmt in nf_ct_l4proto_log_invalid */

@@ -23,12 +23,14 @@ static __always_inline bool answers_with_reset(const struct nattrace_observation
 	return BPF_CORE_READ((struct rt6_info *)dst, rt6i_flags) & RTF_LOCAL;
 }
 
-static __always_inline int reset_by_tcp(struct pt_regs *ctx, const struct sock *sk, struct sk_buff *skb, __u16 hook)
+static __always_inline int reset_by_tcp(struct call call, __u16 hook)
 {
+	const struct sock *sk = (void *)argument(call, 1);
+	struct sk_buff *skb = (void *)argument(call, 2);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_RESET,
 		.hook = hook,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.stage = NATTRACE_STAGE_SOCKET,
 		.detail = NATTRACE_RESET_TCP,
 		.sock = (__u64)sk,
@@ -37,23 +39,14 @@ static __always_inline int reset_by_tcp(struct pt_regs *ctx, const struct sock *
 	if (!read_packet(&o, skb) || !answers_with_reset(&o, skb, sk))
 		return 0;
 	if (nattrace_config.send_reset_reason) {
-		o.reason = (__u32)argument(ctx, nattrace_config.send_reset_reason);
+		o.reason = (__u32)argument(call, nattrace_config.send_reset_reason);
 		o.has_reason = 1;
 	}
 	return observe_packet(&o);
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_v4_send_reset, struct sock *sk, struct sk_buff *skb)
-{
-	return reset_by_tcp(ctx, sk, skb, NATTRACE_HOOK_TCP_V4_SEND_RESET);
-}
-
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_v6_send_reset, struct sock *sk, struct sk_buff *skb)
-{
-	return reset_by_tcp(ctx, sk, skb, NATTRACE_HOOK_TCP_V6_SEND_RESET);
-}
+ON_ENTRY(tcp_v4_send_reset, tcp_v4_send_reset, reset_by_tcp, NATTRACE_HOOK_TCP_V4_SEND_RESET)
+ON_ENTRY(tcp_v6_send_reset, tcp_v6_send_reset, reset_by_tcp, NATTRACE_HOOK_TCP_V6_SEND_RESET)
 
 /*
  * TCP aborts a connection of its own. Within a handshake that is a client's
@@ -71,20 +64,22 @@ static __always_inline int reset_of_own(struct nattrace_observation *o, const st
 	return observe(o, BPF_CORE_READ(tcp, snd_una) - 1, BPF_CORE_READ(tcp, copied_seq) - 1, false);
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_send_active_reset, struct sock *sk)
+static __always_inline int reset_of_socket(struct call call)
 {
+	const struct sock *sk = (void *)argument(call, 1);
 	struct nattrace_observation o = {
 		.hook = NATTRACE_HOOK_TCP_SEND_ACTIVE_RESET,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 	};
 
 	if (nattrace_config.active_reset_reason) {
-		o.reason = (__u32)argument(ctx, nattrace_config.active_reset_reason);
+		o.reason = (__u32)argument(call, nattrace_config.active_reset_reason);
 		o.has_reason = 1;
 	}
 	return reset_of_own(&o, sk);
 }
+
+ON_ENTRY(tcp_send_active_reset, tcp_send_active_reset, reset_of_socket)
 
 /* tcp:tcp_send_reset(sk, skb[, reason]): the way to both of the above where functions cannot be hooked. */
 SEC("tp_btf/tcp_send_reset")
@@ -111,12 +106,13 @@ int trace_tcp_send_reset(__u64 *ctx)
 }
 
 /* REJECT with tcp-reset makes its RST on its own, past the functions above. */
-static __always_inline int reset_by_netfilter(struct sk_buff *skb, __u16 hook)
+static __always_inline int reset_by_netfilter(struct call call, __u8 position, __u16 hook)
 {
+	struct sk_buff *skb = (void *)argument(call, position);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_RESET,
 		.hook = hook,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.detail = NATTRACE_RESET_NETFILTER,
 	};
 
@@ -126,16 +122,7 @@ static __always_inline int reset_by_netfilter(struct sk_buff *skb, __u16 hook)
 	return observe_packet(&o);
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_nf_send_reset)
-{
-	return reset_by_netfilter((struct sk_buff *)argument(ctx, nattrace_config.nf_send_reset_skb),
-				  NATTRACE_HOOK_NF_SEND_RESET);
-}
-
-SEC("kprobe")
-int BPF_KPROBE(probe_nf_send_reset6)
-{
-	return reset_by_netfilter((struct sk_buff *)argument(ctx, nattrace_config.nf_send_reset6_skb),
-				  NATTRACE_HOOK_NF_SEND_RESET6);
-}
+ON_ENTRY(nf_send_reset, nf_send_reset, reset_by_netfilter, nattrace_config.nf_send_reset_skb,
+	 NATTRACE_HOOK_NF_SEND_RESET)
+ON_ENTRY(nf_send_reset6, nf_send_reset6, reset_by_netfilter, nattrace_config.nf_send_reset6_skb,
+	 NATTRACE_HOOK_NF_SEND_RESET6)

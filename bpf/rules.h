@@ -41,10 +41,9 @@ static __always_inline bool decides(const struct nattrace_observation *o, __u32 
 	return true;
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_nft_trace_packet)
+static __always_inline int rule_traced(struct call call)
 {
-	const struct nft_traceinfo *info = (void *)argument(ctx, nattrace_config.nft_trace_info);
+	const struct nft_traceinfo *info = (void *)argument(call, nattrace_config.nft_trace_info);
 	const struct nft_traceinfo___holding *holding = (const void *)info;
 	const struct nft_base_chain *base = BPF_CORE_READ(info, basechain);
 	const struct nft_chain *chain = NULL;
@@ -53,18 +52,18 @@ int BPF_KPROBE(probe_nft_trace_packet)
 	const struct nft_pktinfo *packet;
 	const struct nft_rule_dp *rule;
 	const struct nf_hook_state *state;
-	__u8 type = argument(ctx, nattrace_config.nft_trace_type);
+	__u8 type = argument(call, nattrace_config.nft_trace_type);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_RULE,
 		.hook = NATTRACE_HOOK_NFT_TRACE_PACKET,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 	};
 	__u64 handle = 0;
 
 	if (nattrace_config.nft_trace_packet) {
-		packet = (void *)argument(ctx, nattrace_config.nft_trace_packet);
-		verdict = (void *)argument(ctx, nattrace_config.nft_trace_verdict);
-		rule = (void *)argument(ctx, nattrace_config.nft_trace_rule);
+		packet = (void *)argument(call, nattrace_config.nft_trace_packet);
+		verdict = (void *)argument(call, nattrace_config.nft_trace_verdict);
+		rule = (void *)argument(call, nattrace_config.nft_trace_rule);
 	} else {
 		packet = BPF_CORE_READ(holding, pkt);
 		verdict = BPF_CORE_READ(holding, verdict);
@@ -85,7 +84,7 @@ int BPF_KPROBE(probe_nft_trace_packet)
 			return 0;
 		handle = BPF_CORE_READ_BITFIELD_PROBED(rule, handle);
 		if (nattrace_config.nft_trace_chain)
-			chain = (void *)argument(ctx, nattrace_config.nft_trace_chain);
+			chain = (void *)argument(call, nattrace_config.nft_trace_chain);
 		else
 			chain = chain_of(rule);
 	} else {
@@ -113,3 +112,5 @@ int BPF_KPROBE(probe_nft_trace_packet)
 		o.stage = stage_of_hook(BPF_CORE_READ(state, hook));
 	return observe_packet(&o);
 }
+
+ON_ENTRY(nft_trace_packet, __nft_trace_packet, rule_traced)

@@ -2,32 +2,23 @@
 /* TCP: a packet delivered, a listener looked for, a SYN queued, answers sent, states changed. */
 #include "packet.h"
 
-static __always_inline int delivered(struct sk_buff *skb, __u16 hook)
+static __always_inline int delivered(struct call call, __u16 hook)
 {
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_DELIVER,
 		.hook = hook,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.stage = NATTRACE_STAGE_SOCKET,
 	};
 
-	return read_packet(&o, skb) ? observe_packet(&o) : 0;
+	return read_packet(&o, (void *)argument(call, 1)) ? observe_packet(&o) : 0;
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_v4_rcv, struct sk_buff *skb)
-{
-	return delivered(skb, NATTRACE_HOOK_TCP_V4_RCV);
-}
-
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_v6_rcv, struct sk_buff *skb)
-{
-	return delivered(skb, NATTRACE_HOOK_TCP_V6_RCV);
-}
+ON_ENTRY(tcp_v4_rcv, tcp_v4_rcv, delivered, NATTRACE_HOOK_TCP_V4_RCV)
+ON_ENTRY(tcp_v6_rcv, tcp_v6_rcv, delivered, NATTRACE_HOOK_TCP_V6_RCV)
 
 /*
- * A listener look-up in progress on this CPU. It runs in softirq, which neither
+ * A listener look-up in progress on this CPU, where no program sees arguments and result at once. It runs in softirq, which neither
  * migrates nor nests, so one place a CPU is enough; a look-up from elsewhere
  * (sock_diag) has no packet and empties the place.
  */
@@ -43,7 +34,7 @@ struct {
 	__type(value, struct lookup);
 } lookups SEC(".maps");
 
-static __always_inline int lookup_begins(struct sk_buff *skb, __u16 hook)
+static __always_inline int lookup_begins(struct call call, __u8 position, __u16 hook)
 {
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_LISTENER,
@@ -51,6 +42,7 @@ static __always_inline int lookup_begins(struct sk_buff *skb, __u16 hook)
 		.backend = NATTRACE_BACKEND_KPROBE,
 		.stage = NATTRACE_STAGE_SOCKET,
 	};
+	struct sk_buff *skb = (void *)argument(call, position);
 	__u32 zero = 0;
 	struct lookup *l = bpf_map_lookup_elem(&lookups, &zero);
 
@@ -94,6 +86,23 @@ static __always_inline void note_listener(struct nattrace_observation *o, const 
 		read_listener(o, sk);
 }
 
+/* A packet with the socket that was found for it, or none. */
+static __always_inline int observe_listener(const struct sk_buff *skb, const struct sock *sk, __u16 hook,
+					    __u8 backend)
+{
+	struct nattrace_observation o = {
+		.kind = NATTRACE_KIND_LISTENER,
+		.hook = hook,
+		.backend = backend,
+		.stage = NATTRACE_STAGE_SOCKET,
+	};
+
+	if (!read_packet(&o, skb))
+		return 0;
+	note_listener(&o, sk);
+	return observe_packet(&o);
+}
+
 static __always_inline int lookup_returns(struct sock *sk)
 {
 	struct nattrace_observation o;
@@ -109,9 +118,9 @@ static __always_inline int lookup_returns(struct sock *sk)
 }
 
 SEC("kprobe")
-int BPF_KPROBE(probe_inet_lookup_listener)
+int probe_inet_lookup_listener(struct pt_regs *ctx)
 {
-	return lookup_begins((struct sk_buff *)argument(ctx, nattrace_config.listener_skb),
+	return lookup_begins(KPROBE_CALL(ctx), nattrace_config.listener_skb,
 			     NATTRACE_HOOK_INET_LOOKUP_LISTENER);
 }
 
@@ -122,9 +131,9 @@ int BPF_KRETPROBE(return_inet_lookup_listener, struct sock *found)
 }
 
 SEC("kprobe")
-int BPF_KPROBE(probe_inet6_lookup_listener)
+int probe_inet6_lookup_listener(struct pt_regs *ctx)
 {
-	return lookup_begins((struct sk_buff *)argument(ctx, nattrace_config.listener6_skb),
+	return lookup_begins(KPROBE_CALL(ctx), nattrace_config.listener6_skb,
 			     NATTRACE_HOOK_INET6_LOOKUP_LISTENER);
 }
 
@@ -134,25 +143,39 @@ int BPF_KRETPROBE(return_inet6_lookup_listener, struct sock *found)
 	return lookup_returns(found);
 }
 
+/* A fexit program has both. A look-up from elsewhere (sock_diag) has no packet. */
+static __always_inline int looked_up(struct call call, __u8 skb_position, __u8 found_position, __u16 hook)
+{
+	struct sk_buff *skb = (void *)argument(call, skb_position);
+
+	return skb ? observe_listener(skb, (void *)argument(call, found_position), hook, NATTRACE_BACKEND_FENTRY) : 0;
+}
+
+SEC("fexit/__inet_lookup_listener")
+int exit_inet_lookup_listener(__u64 *ctx)
+{
+	return looked_up(FENTRY_CALL(ctx), nattrace_config.listener_skb,
+			 nattrace_config.listener_found, NATTRACE_HOOK_INET_LOOKUP_LISTENER);
+}
+
+SEC("fexit/inet6_lookup_listener")
+int exit_inet6_lookup_listener(__u64 *ctx)
+{
+	return looked_up(FENTRY_CALL(ctx), nattrace_config.listener6_skb,
+			 nattrace_config.listener6_found, NATTRACE_HOOK_INET6_LOOKUP_LISTENER);
+}
+
 /*
  * tcp_check_req(sk, skb, req, ...): a packet for a half-open handshake. Where it is the ACK that ends
  * it, the connection still has to find room in the listener's accept queue.
  */
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_check_req, struct sock *sk, struct sk_buff *skb)
+static __always_inline int request_checked(struct call call)
 {
-	struct nattrace_observation o = {
-		.kind = NATTRACE_KIND_LISTENER,
-		.hook = NATTRACE_HOOK_TCP_CHECK_REQ,
-		.backend = NATTRACE_BACKEND_KPROBE,
-		.stage = NATTRACE_STAGE_SOCKET,
-	};
-
-	if (!read_packet(&o, skb))
-		return 0;
-	note_listener(&o, sk);
-	return observe_packet(&o);
+	return observe_listener((void *)argument(call, 2), (void *)argument(call, 1), NATTRACE_HOOK_TCP_CHECK_REQ,
+				call.backend);
 }
+
+ON_ENTRY(tcp_check_req, tcp_check_req, request_checked)
 
 /* The flow that a socket or request stands for, local end first. IPv4 in a dual-stack socket counts as IPv4. */
 static __always_inline void read_socket_tuple(struct nattrace_observation *o, const struct sock_common *sk)
@@ -211,13 +234,14 @@ static __always_inline int observe_request(struct nattrace_observation *o, struc
 }
 
 /* inet_csk_reqsk_queue_hash_add(sk, req, timeout): the SYN queue takes it. */
-SEC("kprobe")
-int BPF_KPROBE(probe_inet_csk_reqsk_queue_hash_add, struct sock *sk, struct request_sock *req)
+static __always_inline int request_queued(struct call call)
 {
+	struct sock *sk = (void *)argument(call, 1);
+	struct request_sock *req = (void *)argument(call, 2);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_REQUEST,
 		.hook = NATTRACE_HOOK_REQSK_QUEUE_HASH_ADD,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.stage = NATTRACE_STAGE_SOCKET,
 		.sock = (__u64)sk,
 	};
@@ -225,20 +249,24 @@ int BPF_KPROBE(probe_inet_csk_reqsk_queue_hash_add, struct sock *sk, struct requ
 	return observe_request(&o, req, false);
 }
 
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_make_synack, struct sock *sk)
+ON_ENTRY(inet_csk_reqsk_queue_hash_add, inet_csk_reqsk_queue_hash_add, request_queued)
+
+static __always_inline int synack_made(struct call call)
 {
+	struct sock *sk = (void *)argument(call, 1);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_TRANSMIT,
 		.hook = NATTRACE_HOOK_TCP_MAKE_SYNACK,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.stage = NATTRACE_STAGE_OUTPUT,
 		.sock = (__u64)sk,
 	};
-	struct request_sock *req = (struct request_sock *)argument(ctx, nattrace_config.make_synack_req);
+	struct request_sock *req = (struct request_sock *)argument(call, nattrace_config.make_synack_req);
 
 	return req ? observe_request(&o, req, true) : 0;
 }
+
+ON_ENTRY(tcp_make_synack, tcp_make_synack, synack_made)
 
 SEC("tp_btf/tcp_retransmit_synack")
 int BPF_PROG(trace_tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
@@ -255,13 +283,13 @@ int BPF_PROG(trace_tcp_retransmit_synack, struct sock *sk, struct request_sock *
 }
 
 /* tcp_connect(sk): the first SYN is about to be made, in the context of the process that dials. */
-SEC("kprobe")
-int BPF_KPROBE(probe_tcp_connect, struct sock *sk)
+static __always_inline int connecting(struct call call)
 {
+	struct sock *sk = (void *)argument(call, 1);
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_TRANSMIT,
 		.hook = NATTRACE_HOOK_TCP_CONNECT,
-		.backend = NATTRACE_BACKEND_KPROBE,
+		.backend = call.backend,
 		.stage = NATTRACE_STAGE_OUTPUT,
 		.sock = (__u64)sk,
 		.tcp_flags = TCP_FLAG_SYN,
@@ -273,6 +301,8 @@ int BPF_KPROBE(probe_tcp_connect, struct sock *sk)
 	bpf_get_current_comm(&o.name, sizeof(o.name));
 	return observe(&o, o.seq, o.seq, true);
 }
+
+ON_ENTRY(tcp_connect, tcp_connect, connecting)
 
 /* A SYN sent again: until it is acknowledged, snd_una is the ISN. */
 SEC("tp_btf/tcp_retransmit_skb")

@@ -17,9 +17,12 @@ extension nattrace_configuration {
             .position(ofEnum: "sk_rst_reason") ?? 0
         active_reset_reason =
             types.prototype(ofFunction: "tcp_send_active_reset")?.position(ofEnum: "sk_rst_reason") ?? 0
-        listener_skb = types.prototype(ofFunction: "__inet_lookup_listener")?.position(ofPointerTo: "sk_buff") ?? 0
-        listener6_skb =
-            types.prototype(ofFunction: "inet6_lookup_listener", module: "ipv6")?.position(ofPointerTo: "sk_buff") ?? 0
+        let listener = types.prototype(ofFunction: "__inet_lookup_listener")
+        listener_skb = listener?.position(ofPointerTo: "sk_buff") ?? 0
+        listener_found = listener?.positionOfResult ?? 0
+        let listener6 = types.prototype(ofFunction: "inet6_lookup_listener", module: "ipv6")
+        listener6_skb = listener6?.position(ofPointerTo: "sk_buff") ?? 0
+        listener6_found = listener6?.positionOfResult ?? 0
         // __nft_trace_packet is (info, chain, type) to 6.3, then (pkt, verdict, rule, info, type). Without the
         // module's BTF the rest of what is read could not be found either.
         if let trace = types.prototype(ofFunction: "__nft_trace_packet", module: "nf_tables") {

@@ -19,9 +19,9 @@ final class Attachment {
     private var links: [OpaquePointer] = []
 
     /// Attaches the programs of one way, in order; all or none. They are `object`'s, which
-    /// lives as long as this at least.
+    /// lives as long as this at least. `symbol`: what the kernel calls the function, if not as the way does.
     init(
-        _ way: Way, module: String?, programs: [OpaquePointer], of object: ProgramObject
+        _ way: Way, symbol: String? = nil, module: String?, programs: [OpaquePointer], of object: ProgramObject
     ) throws(TracerError) {
         backend = way.backend
         self.module = module
@@ -31,9 +31,10 @@ final class Attachment {
         for program in programs {
             let link: OpaquePointer? =
                 switch way.target {
-                case .event: bpf_program__attach(program)
-                case .function(let name):
-                    bpf_program__attach_kprobe(program, Self.isReturnProbe(program), name)
+                case .function(let name) where way.backend == .kprobe:
+                    bpf_program__attach_kprobe(program, Self.isReturnProbe(program), symbol ?? name)
+                // The kernel has been told at load where they go.
+                case .function, .event: bpf_program__attach(program)
                 }
             guard let link else {
                 let error = errno

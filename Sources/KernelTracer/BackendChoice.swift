@@ -9,6 +9,8 @@ public enum BackendChoice: String, Sendable, CaseIterable {
     case auto
     /// Functions by kprobe; an error where the kernel has none.
     case kprobe
+    /// Functions by fentry and fexit; an error where the kernel refuses them.
+    case fentry
     /// Tracepoints only.
     case tracepoint
 
@@ -16,6 +18,7 @@ public enum BackendChoice: String, Sendable, CaseIterable {
         switch self {
         case .auto: true
         case .kprobe: backend != .fentry
+        case .fentry: backend != .kprobe
         case .tracepoint: backend == .tracepoint
         }
     }

@@ -6,8 +6,8 @@ import Handshake
 /// One way to observe a hook: the BPF programs it takes and what they are attached to.
 struct Way: Sendable, Equatable {
     enum Target: Sendable, Equatable {
-        /// Every one of the programs goes to this kernel function: to its entry, and those
-        /// that are return probes to its return.
+        /// Every one of the programs goes to this kernel function: to its entry, or to its return
+        /// if it is one for that.
         case function(String)
         /// A tracepoint, by the name of its event.
         case event(String)
@@ -18,14 +18,37 @@ struct Way: Sendable, Equatable {
     /// By their C names. In the order of attaching, so that a return never comes without its
     /// entry; `return_*` are return probes.
     let programs: [String]
+}
 
-    static func kprobe(_ function: String, _ programs: String...) -> Way {
-        Way(backend: .kprobe, target: .function(function), programs: programs)
+extension [Way] {
+    /// To the entry of a kernel function.
+    static func entry(of function: String) -> [Way] {
+        let name = programName(function)
+        return [
+            Way(backend: .fentry, target: .function(function), programs: ["entry_\(name)"]),
+            Way(backend: .kprobe, target: .function(function), programs: ["probe_\(name)"]),
+        ]
     }
 
-    static func tracepoint(_ event: String) -> Way {
-        Way(backend: .tracepoint, target: .event(event), programs: ["trace_\(event)"])
+    /// As `entry(of:)`, of one with variable arguments, for which the kernel has no fentry programs.
+    static func entry(ofVariadic function: String) -> [Way] {
+        [Way(backend: .kprobe, target: .function(function), programs: ["probe_\(programName(function))"])]
     }
+
+    /// To what a kernel function is given, together with what it returns.
+    static func result(of function: String) -> [Way] {
+        let name = programName(function)
+        return [
+            Way(backend: .fentry, target: .function(function), programs: ["exit_\(name)"]),
+            Way(backend: .kprobe, target: .function(function), programs: ["probe_\(name)", "return_\(name)"]),
+        ]
+    }
+
+    static func tracepoint(_ event: String) -> [Way] {
+        [Way(backend: .tracepoint, target: .event(event), programs: ["trace_\(event)"])]
+    }
+
+    private static func programName(_ function: String) -> Substring { function.drop { $0 == "_" } }
 }
 
 struct HookPlan: Sendable {
@@ -46,7 +69,7 @@ struct HookPlan: Sendable {
     let supersedes: [Hook]
 
     init(
-        _ hook: Hook, _ ways: Way..., module: String? = nil, needsModuleTypes: Bool = false, standsInFor: [Hook] = [],
+        _ hook: Hook, _ ways: [Way], module: String? = nil, needsModuleTypes: Bool = false, standsInFor: [Hook] = [],
         supersedes: [Hook] = [], loss: String
     ) {
         self.hook = hook
@@ -68,76 +91,76 @@ struct HookPlan: Sendable {
             .netifReceiveSkb, .tracepoint("netif_receive_skb"),
             loss: "packets are first seen when a later hook meets them, not when they come in"),
         HookPlan(
-            .nfConntrackIn, .kprobe("nf_conntrack_in", "probe_nf_conntrack_in"), module: "nf_conntrack",
+            .nfConntrackIn, .entry(of: "nf_conntrack_in"), module: "nf_conntrack",
             loss: "conntrack's decision on a packet is concluded from the entry that the packet carries later"),
         HookPlan(
-            .nfConntrackTCPPacket, .kprobe("nf_conntrack_tcp_packet", "probe_nf_conntrack_tcp_packet"),
+            .nfConntrackTCPPacket, .entry(of: "nf_conntrack_tcp_packet"),
             module: "nf_conntrack",
             loss: "the state that conntrack had before a packet is not known"),
         HookPlan(
-            .nfCtL4protoLogInvalid, .kprobe("nf_ct_l4proto_log_invalid", "probe_nf_ct_l4proto_log_invalid"),
+            .nfCtL4protoLogInvalid, .entry(ofVariadic: "nf_ct_l4proto_log_invalid"),
             module: "nf_conntrack", needsModuleTypes: true,
             loss: "why conntrack calls a packet of a known flow INVALID is not known"),
         HookPlan(
-            .nfL4protoLogInvalid, .kprobe("nf_l4proto_log_invalid", "probe_nf_l4proto_log_invalid"),
+            .nfL4protoLogInvalid, .entry(ofVariadic: "nf_l4proto_log_invalid"),
             module: "nf_conntrack", needsModuleTypes: true,
             loss: "why conntrack calls a packet without a flow INVALID is not known"),
         HookPlan(
-            .nfNatSetupInfo, .kprobe("nf_nat_setup_info", "probe_nf_nat_setup_info"), module: "nf_nat",
+            .nfNatSetupInfo, .entry(of: "nf_nat_setup_info"), module: "nf_nat",
             loss: "what a NAT rule asked for is not known, only what the flow got"),
         HookPlan(
-            .nfNatManipPkt, .kprobe("nf_nat_manip_pkt", "probe_nf_nat_manip_pkt"), module: "nf_nat",
+            .nfNatManipPkt, .entry(of: "nf_nat_manip_pkt"), module: "nf_nat",
             loss: "the rewriting of a packet is concluded from how it looks before and after"),
         HookPlan(
-            .nftTracePacket, .kprobe("__nft_trace_packet", "probe_nft_trace_packet"), module: "nf_tables",
+            .nftTracePacket, .entry(of: "__nft_trace_packet"), module: "nf_tables",
             needsModuleTypes: true,
             loss: "which rule decided is concluded from the ruleset, where only one can have"),
         HookPlan(
-            .tcpV4Rcv, .kprobe("tcp_v4_rcv", "probe_tcp_v4_rcv"),
+            .tcpV4Rcv, .entry(of: "tcp_v4_rcv"),
             loss: "that an IPv4 packet reached TCP is concluded from what TCP does with it"),
         HookPlan(
-            .tcpV6Rcv, .kprobe("tcp_v6_rcv", "probe_tcp_v6_rcv"), module: "ipv6",
+            .tcpV6Rcv, .entry(of: "tcp_v6_rcv"), module: "ipv6",
             loss: "that an IPv6 packet reached TCP is concluded from what TCP does with it"),
         HookPlan(
             .inetLookupListener,
-            .kprobe("__inet_lookup_listener", "probe_inet_lookup_listener", "return_inet_lookup_listener"),
+            .result(of: "__inet_lookup_listener"),
             loss: "which socket the kernel found for an IPv4 SYN is concluded from its answer"),
         HookPlan(
             .inet6LookupListener,
-            .kprobe("inet6_lookup_listener", "probe_inet6_lookup_listener", "return_inet6_lookup_listener"),
+            .result(of: "inet6_lookup_listener"),
             module: "ipv6", needsModuleTypes: true,
             loss: "which socket the kernel found for an IPv6 SYN is concluded from its answer"),
         HookPlan(
-            .reqskQueueHashAdd, .kprobe("inet_csk_reqsk_queue_hash_add", "probe_inet_csk_reqsk_queue_hash_add"),
+            .reqskQueueHashAdd, .entry(of: "inet_csk_reqsk_queue_hash_add"),
             loss: "that a SYN was queued is concluded from the SYN-ACK"),
         HookPlan(
-            .tcpCheckReq, .kprobe("tcp_check_req", "probe_tcp_check_req"),
+            .tcpCheckReq, .entry(of: "tcp_check_req"),
             loss: "that a finished handshake finds no room in the accept queue is concluded from the queue's length"),
         HookPlan(
-            .tcpMakeSynack, .kprobe("tcp_make_synack", "probe_tcp_make_synack"),
+            .tcpMakeSynack, .entry(of: "tcp_make_synack"),
             loss: "a SYN-ACK is first seen when it leaves through a device"),
         HookPlan(
-            .tcpConnect, .kprobe("tcp_connect", "probe_tcp_connect"),
+            .tcpConnect, .entry(of: "tcp_connect"),
             loss: "a SYN of this machine is first seen when it leaves through a device, and not which process sent it"),
         HookPlan(
-            .tcpV4SendReset, .kprobe("tcp_v4_send_reset", "probe_tcp_v4_send_reset"),
+            .tcpV4SendReset, .entry(of: "tcp_v4_send_reset"),
             loss: "that this machine answers with an RST is concluded from the IPv4 packet that leaves"),
         HookPlan(
-            .tcpV6SendReset, .kprobe("tcp_v6_send_reset", "probe_tcp_v6_send_reset"), module: "ipv6",
+            .tcpV6SendReset, .entry(of: "tcp_v6_send_reset"), module: "ipv6",
             loss: "that this machine answers with an RST is concluded from the IPv6 packet that leaves"),
         HookPlan(
-            .tcpSendActiveReset, .kprobe("tcp_send_active_reset", "probe_tcp_send_active_reset"),
+            .tcpSendActiveReset, .entry(of: "tcp_send_active_reset"),
             loss: "that a process aborts its connection is concluded from the RST that leaves"),
         HookPlan(
             .tcpSendResetTracepoint, .tracepoint("tcp_send_reset"), standsInFor: [.tcpV4SendReset, .tcpV6SendReset],
             supersedes: [.tcpSendActiveReset],
             loss: "that this machine makes an RST, and why, is not seen by the tracepoint either"),
         HookPlan(
-            .nfSendReset, .kprobe("nf_send_reset", "probe_nf_send_reset"), module: "nf_reject_ipv4",
+            .nfSendReset, .entry(of: "nf_send_reset"), module: "nf_reject_ipv4",
             needsModuleTypes: true,
             loss: "that a rule made an IPv4 RST is concluded from the dropped packet and the RST that leaves"),
         HookPlan(
-            .nfSendReset6, .kprobe("nf_send_reset6", "probe_nf_send_reset6"), module: "nf_reject_ipv6",
+            .nfSendReset6, .entry(of: "nf_send_reset6"), module: "nf_reject_ipv6",
             needsModuleTypes: true,
             loss: "that a rule made an IPv6 RST is concluded from the dropped packet and the RST that leaves"),
         HookPlan(

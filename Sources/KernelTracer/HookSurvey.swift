@@ -1,12 +1,15 @@
 // Which ways to a hook are open on this kernel at this moment: asked, not yet tried.
 
 import Handshake
+import Privileges
 
 struct HookSurvey {
     let features: KernelFeatures
     let modules: KernelModules
     let types: KernelTypes
     let choice: BackendChoice
+    /// Whether the kernel lets this process name types of modules: it wants CAP_SYS_ADMIN for that, whatever for.
+    var namesModuleTypes = CapabilitySet.effective.contains(.sysAdmin)
 
     enum Obstacle: Equatable {
         /// Not on this kernel, for this reason.
@@ -20,6 +23,11 @@ struct HookSurvey {
         var ways: [(way: Way, obstacle: Obstacle?)] = []
 
         var open: [Way] { ways.compactMap { $0.obstacle == nil ? $0.way : nil } }
+
+        /// Those that open once a module is loaded.
+        var awaited: [Way] {
+            ways.compactMap { way, obstacle in if case .notLoaded? = obstacle { way } else { nil } }
+        }
 
         var declined: [DeclinedWay] {
             ways.compactMap { way, obstacle in
@@ -43,15 +51,18 @@ struct HookSurvey {
 
     func ways(to plan: HookPlan) -> Finding {
         if plan.hook == .moduleLoad && !modules.areSupported { return Finding() }
-        return Finding(ways: plan.ways.map { ($0, obstacle(on: $0, to: plan)) })
+        // What the user does not want is of no interest where something else is left.
+        let allowed = plan.ways.filter { choice.allows($0.backend) }
+        return Finding(ways: (allowed.isEmpty ? plan.ways : allowed).map { ($0, obstacle(on: $0, to: plan)) })
     }
 
-    /// The programs that can be loaded now: those of ways that are open, and those of hooks
-    /// that are only waited for, unless they need to know the module's types.
+    /// The programs to load now: those of the best way that is open, and those of hooks that are only
+    /// waited for, unless they need to know the module's types. fentry programs do: they name the function.
     func loadable(_ plan: HookPlan) -> [String] {
         let finding = ways(to: plan)
-        guard finding.open.isEmpty, finding.module != nil else { return finding.open.flatMap(\.programs) }
-        return plan.needsModuleTypes ? [] : plan.ways.filter { choice.allows($0.backend) }.flatMap(\.programs)
+        if let best = finding.open.first { return best.programs }
+        guard finding.module != nil, !plan.needsModuleTypes else { return [] }
+        return finding.awaited.first { $0.backend != .fentry }?.programs ?? []
     }
 
     /// The module that a function has to be looked for in; nil: the kernel itself.
@@ -65,11 +76,23 @@ struct HookSurvey {
         switch way.target {
         case .event(let event):
             return types.kernel.hasTracepoint(event) ? nil : .refusal("this kernel has no such tracepoint")
+        case .function(let function) where way.backend == .fentry:
+            if let refusal = features.fentry.refusal { return .refusal(refusal) }
+            if let module = loadableModule(of: function, in: plan) {
+                guard modules.live.contains(module) else { return .notLoaded(module: module) }
+                guard namesModuleTypes else { return .refusal("fentry in module \(module) needs CAP_SYS_ADMIN") }
+            }
+            return features.fentry.obstacle(types.prototype(ofFunction: function, module: plan.module))
+                .map { .refusal($0) }
         case .function(let function):
             guard features.kprobes else { return .refusal("this kernel has no kprobes") }
-            guard modules.areSupported, let module = module(of: function, in: plan) else { return nil }
+            guard let module = loadableModule(of: function, in: plan) else { return nil }
             return modules.loaded.contains(module) ? nil : .notLoaded(module: module)
         }
+    }
+
+    private func loadableModule(of function: String, in plan: HookPlan) -> String? {
+        modules.areSupported ? module(of: function, in: plan) : nil
     }
 
     /// A module that is built in has its functions in the kernel's own BTF. One of them may be

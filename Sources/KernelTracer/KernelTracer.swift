@@ -51,24 +51,30 @@ public final class KernelTracer {
         self.choice = choice
         try CapabilitySet.effective.requireTracing()
         LibbpfLog.capture()
-        features = try KernelFeatures.probe()
+        let types = try KernelTypes()
+        features = try KernelFeatures.probe(types)
         if choice == .kprobe && !features.kprobes {
             throw .unsupportedKernel(
                 what: "it has no kprobes (CONFIG_KPROBE_EVENTS is off)",
                 whatToDo: "leave out --backend kprobe, so that its tracepoints are used")
         }
-        let types = try KernelTypes()
+        if choice == .fentry, features.fentry.refusal != nil {
+            throw .unsupportedKernel(
+                what: features.fentry.refusal ?? "",
+                whatToDo: "leave out --backend fentry, so that \(features.kprobes ? "kprobes" : "tracepoints") are used"
+            )
+        }
         modules = KernelModules.now()
 
         let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
-        var open: [(plan: HookPlan, finding: HookSurvey.Finding)] = []
+        var candidates: [Candidate] = []
         for plan in HookPlan.all {
             let finding = survey.ways(to: plan)
             if finding.open.isEmpty {
                 statuses[plan.hook] = finding.statusIfClosed
                 declined[plan.hook] = finding.declined
             } else {
-                open.append((plan, finding))
+                candidates.append(Candidate(plan, finding))
             }
         }
         let configuration = Self.configuration(self.filter, types)
@@ -82,13 +88,18 @@ public final class KernelTracer {
         counters = LossCounters(map: try object.map("lost"))
         self.object = object
 
-        for (plan, finding) in open {
+        let standIns = candidates.filter { !$0.plan.standsInFor.isEmpty }
+        attach(candidates.filter { $0.plan.standsInFor.isEmpty }, of: object, survey, configuration) { plan, status in
+            statuses[plan.hook] = status
+        }
+        for candidate in standIns {
+            let plan = candidate.plan
             guard plan.standsInFor.allSatisfy({ attachments[$0] == nil }) else {
                 statuses[plan.hook] = .unneeded
                 continue
             }
-            statuses[plan.hook] = attach(plan, finding, of: object, survey)
-            guard !plan.standsInFor.isEmpty, attachments[plan.hook] != nil else { continue }
+            attach([candidate], of: object, survey, configuration) { statuses[$0.hook] = $1 }
+            guard attachments[plan.hook] != nil else { continue }
             for hook in plan.standsInFor {
                 // The tracepoint that tells a reason is also the one that shows every RST.
                 statuses[hook] = .replaced(by: plan.hook, isComplete: configuration.tcp_send_reset_reason != 0)
@@ -171,8 +182,13 @@ public final class KernelTracer {
         if !due.isEmpty { attachLate(due) }
     }
 
-    /// Whether `lookForModules()` has to be called from time to time.
-    public var isPollingNeeded: Bool { modules.areSupported && attachments[.moduleLoad] == nil }
+    /// Whether `lookForModules()` has to be called from time to time: nothing tells of modules, or one whose loading
+    /// was told was not ready then.
+    public var isPollingNeeded: Bool {
+        modules.areSupported
+            && (attachments[.moduleLoad] == nil
+                || statuses.values.contains { $0.awaitedModule.map(modules.loaded.contains) ?? false })
+    }
 
     /// What is needed from now on, however much was needed to begin with.
     ///
@@ -195,29 +211,25 @@ public final class KernelTracer {
         object = nil
     }
 
-    /// Attaches hooks whose module has just appeared. Most programs are loaded already. Those
-    /// that need to know the module's types, or were refused for want of them, get an object
-    /// of their own, because argument positions and offsets are constants of a loaded object;
-    /// maps are shared. A failure costs these hooks, not the trace.
+    /// Attaches hooks whose module has just appeared. Most of their kprobes are loaded already, and are taken for
+    /// being there in time for the first packet. The rest gets an object of its own, because argument positions,
+    /// offsets and the functions that fentry programs go to are constants of a loaded object; maps are shared. A
+    /// failure costs these hooks, not the trace.
     private func attachLate(_ plans: [HookPlan]) {
+        guard let object else { return }
         do throws(TracerError) {
             let types = try KernelTypes()
             let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
-            var later = plans.map { (plan: $0, finding: survey.ways(to: $0)) }.filter { !$0.finding.open.isEmpty }
-            if let object {
-                later.removeAll { plan, finding in
-                    guard finding.open.allSatisfy({ $0.programs.allSatisfy { object.program($0) != nil } }) else {
-                        return false
-                    }
-                    report(plan.hook, attach(plan, finding, of: object, survey))
-                    return true
-                }
+            let candidates = plans.map { Candidate($0, survey.ways(to: $0)) }.filter { $0.next != nil }
+            let configuration = Self.configuration(filter, types)
+            let ready = candidates.compactMap {
+                $0.startingWithWay { $0.programs.allSatisfy { object.program($0) != nil } }
             }
-            guard !later.isEmpty else { return }
-            let late = try ProgramObject(
-                loading: Set(later.flatMap { $0.finding.open.flatMap(\.programs) }),
-                configuration: Self.configuration(filter, types), sharing: object)
-            for (plan, finding) in later { report(plan.hook, attach(plan, finding, of: late, survey)) }
+            let hooks = Set(ready.map(\.plan.hook))
+            attach(ready, of: object, survey, configuration) { report($0.hook, $1) }
+            attach(candidates.filter { !hooks.contains($0.plan.hook) }, of: nil, survey, configuration) {
+                report($0.hook, $1)
+            }
         } catch {
             for plan in plans where attachments[plan.hook] == nil { report(plan.hook, .unavailable(error.description)) }
         }
@@ -232,23 +244,41 @@ public final class KernelTracer {
         }
     }
 
-    /// Tries the ways in order.
+    /// Tries the ways to all of these hooks, in rounds: what is refused goes on with its next way in the round
+    /// after, for whose programs an object is loaded. Mostly there is one round, with the programs of `object`.
     private func attach(
-        _ plan: HookPlan, _ finding: HookSurvey.Finding, of object: ProgramObject, _ survey: HookSurvey
-    ) -> HookStatus {
-        var declined: [DeclinedWay] = []
-        defer { self.declined[plan.hook] = declined }
-        for (way, obstacle) in finding.ways {
-            let refusal: String? =
-                switch obstacle {
-                case nil: attach(plan, way, of: object, survey)
-                case .refusal(let reason): reason
-                case .notLoaded(let module): "module \(module) is not loaded"
-                }
-            guard let refusal else { return .attached(way.backend) }
-            declined.append(DeclinedWay(backend: way.backend, reason: refusal))
+        _ candidates: [Candidate], of object: ProgramObject?, _ survey: HookSurvey,
+        _ configuration: nattrace_configuration, _ settle: (HookPlan, HookStatus) -> Void
+    ) {
+        var pending = candidates
+        var loaded = object
+        while !pending.isEmpty {
+            let current: ProgramObject
+            do throws(TracerError) {
+                current =
+                    if let loaded { loaded } else {
+                        try ProgramObject(
+                            loading: Set(pending.flatMap { $0.next?.programs ?? [] }), configuration: configuration,
+                            sharing: self.object)
+                    }
+            } catch {
+                for candidate in pending { settle(candidate.plan, .unavailable(error.description)) }
+                return
+            }
+            loaded = nil
+            pending = pending.compactMap { candidate in
+                var candidate = candidate
+                guard let way = candidate.next else { return nil }
+                let refusal = attach(candidate.plan, way, of: current, survey)
+                if let refusal { candidate.refuse(refusal) }
+                declined[candidate.plan.hook] = candidate.declined
+                if refusal != nil && candidate.next != nil { return candidate }
+                settle(
+                    candidate.plan,
+                    refusal == nil ? .attached(way.backend) : .unavailable(candidate.declined.last?.reason ?? ""))
+                return nil
+            }
         }
-        return .unavailable(declined.last?.reason ?? "there is no way to it")
     }
 
     /// Returns why it cannot be attached; nil: it is.
@@ -261,13 +291,39 @@ public final class KernelTracer {
         var module: String?
         if case .function(let name) = way.target { module = survey.module(of: name, in: plan) }
         do throws(TracerError) {
-            attachments[plan.hook] = try Attachment(way, module: module, programs: programs, of: object)
-            if plan.hook == .nftTracePacket { try turnOnRuleTracing() }
+            try attach(plan, way, programs, of: object, module)
             return nil
         } catch .system(_, let error) where error == ENOENT {
-            return "this kernel has no such function, or only inlined"
+            return attachToClone(plan, way, programs, of: object, module)
+        } catch .system(_, let error) where way.backend == .fentry {
+            return "attaching failed: \(FentrySupport.text(of: error))"
         } catch {
             return error.description
+        }
+    }
+
+    private func attach(
+        _ plan: HookPlan, _ way: Way, _ programs: [OpaquePointer], of object: ProgramObject, symbol: String? = nil,
+        _ module: String?
+    ) throws(TracerError) {
+        attachments[plan.hook] = try Attachment(way, symbol: symbol, module: module, programs: programs, of: object)
+        if plan.hook == .nftTracePacket { try turnOnRuleTracing() }
+    }
+
+    /// The kernel has no such function, but perhaps the whole of it under another name.
+    private func attachToClone(
+        _ plan: HookPlan, _ way: Way, _ programs: [OpaquePointer], of object: ProgramObject, _ module: String?
+    ) -> String? {
+        guard way.backend == .kprobe, case .function(let name) = way.target else { return "the kernel has it no more" }
+        switch FunctionClones.find(name, in: kernelFileBytes("/proc/kallsyms")) {
+        case .none(let reason): return reason
+        case .same(as: let symbol):
+            do throws(TracerError) {
+                try attach(plan, way, programs, of: object, symbol: symbol, module)
+                return nil
+            } catch {
+                return error.description
+            }
         }
     }
 

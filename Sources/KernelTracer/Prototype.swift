@@ -20,11 +20,16 @@ struct Prototype: Equatable {
     }
 
     var parameters: [Parameter]
+    /// `...` behind them.
+    var isVariadic = false
 
     /// Position of the first parameter that passes, counted from 1; 0: there is none.
     private func position(_ test: (Parameter) -> Bool) -> UInt8 {
         UInt8(clamping: (parameters.firstIndex(where: test) ?? -1) + 1)
     }
+
+    /// Where programs at the function's exit find what it returned.
+    var positionOfResult: UInt8 { UInt8(clamping: parameters.count + 1) }
 
     func position(named name: String) -> UInt8 { position { $0.name == name } }
     func position(ofPointerTo type: String) -> UInt8 { position { $0.shape == .pointer(to: type) } }

@@ -15,7 +15,10 @@ final class TypeInformation {
 
     deinit { btf__free(handle) }
 
-    func hasFunction(_ name: String) -> Bool { identifier(of: name, kind: BTF_KIND_FUNC) != nil }
+    func hasFunction(_ name: String) -> Bool { functionIdentifier(name) != nil }
+
+    /// The number of a function's type; nil: this BTF does not have it.
+    func functionIdentifier(_ name: String) -> UInt32? { identifier(of: name, kind: BTF_KIND_FUNC) }
 
     /// Whether a program can be attached to a tracepoint by its BTF.
     func hasTracepoint(_ event: String) -> Bool { identifier(of: "btf_trace_\(event)", kind: BTF_KIND_TYPEDEF) != nil }
@@ -65,10 +68,13 @@ final class TypeInformation {
     private func prototype(_ id: UInt32) -> Prototype? {
         guard let type = type(id), btf_is_func_proto(type) else { return nil }
         guard btf_vlen(type) > 0, let parameters = btf_params(type) else { return Prototype(parameters: []) }
+        // Variable arguments are a last parameter without a type.
+        let isVariadic = parameters[Int(btf_vlen(type)) - 1].type == 0
         return Prototype(
-            parameters: (0..<Int(btf_vlen(type))).map {
+            parameters: (0..<Int(btf_vlen(type)) - (isVariadic ? 1 : 0)).map {
                 Prototype.Parameter(name: text(parameters[$0].name_off), shape: shape(parameters[$0].type))
-            })
+            },
+            isVariadic: isVariadic)
     }
 
     private func shape(_ id: UInt32) -> Prototype.Parameter.Shape {

@@ -41,6 +41,7 @@ struct ArgumentPositionTests {
         #expect(configuration.active_reset_reason == 3)
         #expect(configuration.make_synack_req == 3)
         #expect(configuration.listener_skb == 2)
+        #expect(configuration.listener_found == 4)
         #expect(configuration.nf_send_reset_skb == 3)
         #expect(configuration.ct_log_invalid_text == 4)
     }

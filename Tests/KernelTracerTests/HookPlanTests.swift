@@ -20,7 +20,13 @@ struct HookPlanTests {
                 planned[program] =
                     switch way.target {
                     case .event(let event): "tp_btf/\(event)"
-                    case .function: program.hasPrefix("return_") ? "kretprobe" : "kprobe"
+                    case .function(let name):
+                        switch program.prefix(while: { $0 != "_" }) {
+                        case "entry": "fentry/\(name)"
+                        case "exit": "fexit/\(name)"
+                        case "return": "kretprobe"
+                        default: "kprobe"
+                        }
                     }
             }
         }

@@ -146,7 +146,7 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
-        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor", "--backend fentry", "--color sometimes",
+        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor", "--backend uprobe", "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay a b", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay", "help doctor",
     ])
