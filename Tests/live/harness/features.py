@@ -14,6 +14,8 @@ from .topology import inside
 REASONS = {
     "program": "needs the program under test (--client-only)",
     "functions": "needs function hooks (kprobe or fentry), this kernel allows tracepoints only",
+    "kprobes": "needs kprobes, this kernel has none",
+    "fentry": "needs fentry, this kernel refuses it",
     "tracepoints": "is about kernels without function hooks, this one has them",
     "iptables-legacy": "needs iptables-legacy (ip_tables, its nat table) in this kernel",
     "vrf": "needs VRF devices in this kernel",
@@ -56,6 +58,18 @@ class Features:
 
     def _tracepoints(self):
         return self._hooks() == "tracepoints"
+
+    def _kprobes(self):
+        return self._starts("--backend", "kprobe")
+
+    def _fentry(self):
+        return self._starts("--backend", "fentry")
+
+    def _starts(self, *arguments):
+        program = Program(self._settings.program, ["--json", "--dport", "1", *arguments], self._settings.pace)
+        ready = program.wait_ready()
+        program.stop()
+        return ready
 
     def _hooks(self):
         if "hooks" not in self._known:

@@ -214,7 +214,8 @@ class Vocabulary:
 
     def start(self, *arguments, ready=True, path=None, **options):
         """Starts the program; it is ended with the scenario at the latest."""
-        words = [*map(str, arguments), *tracing.backend(self._settings)]
+        words = [*map(str, arguments)]
+        words += [] if "--backend" in words else tracing.backend(self._settings)
         program = Program(path or self._settings.program, words, self.pace, **options)
         self.programs.append(program)
         if ready:

@@ -7,16 +7,24 @@ from scenarios.far_side import forwarded_far
 from scenarios.published_port import published
 
 
+# They have variable arguments, and fentry programs there are none for them.
+WORDS = ("nf_ct_l4proto_log_invalid", "nf_l4proto_log_invalid")
+
+
+def by_words(functions, tracepoints):
+    return ByHooks(functions, tracepoints, needs=WORDS)
+
+
 def invalid_answer(net, translated, words=None, otherwise="reset_by_client"):
     """The SYN was translated, its SYN-ACK passes as it came, and the client resets what it never asked for.
 
     What conntrack says of it is known by its functions only; else by what follows.
     """
     return Verdict(
-        ByHooks("conntrack_invalid", otherwise), nat=translated, checklist={"answer": "synack"},
-        fields={"nattrace.netns.name": ByHooks(net.gateway_ns, frozenset({net.gateway_ns, net.client_ns}))},
-        reason=ByHooks(functions=(words,) if words else (), tracepoints=()),
-        steps=ByHooks(
+        by_words("conntrack_invalid", otherwise), nat=translated, checklist={"answer": "synack"},
+        fields={"nattrace.netns.name": by_words(net.gateway_ns, frozenset({net.gateway_ns, net.client_ns}))},
+        reason=by_words(functions=(words,) if words else (), tracepoints=()),
+        steps=by_words(
             functions=["syn", "nat.dnat", Step("synack", source=translated),
                        Step("conntrack.invalid", **({"nattrace__reason": words} if words else {})),
                        Step({"synack", "transmit"}, source=translated, nattrace__stage="egress")],
@@ -35,10 +43,10 @@ def syn_with_bad_checksum(s):
     s.rules.added[0].should_match = False
     s.connect(net.client_ns, net.public, raw="wrong-checksum", sees="timeout", patience=1,
               verdict=Verdict(
-                  ByHooks("conntrack_invalid", "dropped"), nat=False, netns=net.server_ns,
-                  checklist={"conntrack": ByHooks("invalid", None), "answer": "none"},
-                  reason=ByHooks(functions=("bad checksum",), tracepoints=("TCP_CSUM",)),
-                  steps=ByHooks(functions=["syn", Step("conntrack.invalid", nattrace__reason="bad checksum",
+                  by_words("conntrack_invalid", "dropped"), nat=False, netns=net.server_ns,
+                  checklist={"conntrack": by_words("invalid", None), "answer": "none"},
+                  reason=by_words(functions=("bad checksum",), tracepoints=("TCP_CSUM",)),
+                  steps=by_words(functions=["syn", Step("conntrack.invalid", nattrace__reason="bad checksum",
                                                        nattrace__stage="prerouting"),
                                            "deliver", Step("drop", nattrace__reason="TCP_CSUM")],
                                 tracepoints=["syn", Step("drop", nattrace__reason="TCP_CSUM")]),
@@ -124,9 +132,9 @@ def syn_against_the_direction_of_an_entry(s):
     s.rules.added[0].should_match = False
     s.entry(net.server_ns, dialled, (net.client, 61001))
     s.connect(net.client_ns, net.public, sport=61001, sees="refused", verdict=Verdict(
-        ByHooks("conntrack_invalid", "no_listener"), nat=False, netns=net.server_ns, checklist={"answer": "rst"},
-        reason=ByHooks(functions=("invalid, state",), tracepoints=()),
-        steps=ByHooks(functions=["syn", "conntrack.invalid", "listener", "reset"], tracepoints=["syn", "reset"]),
+        by_words("conntrack_invalid", "no_listener"), nat=False, netns=net.server_ns, checklist={"answer": "rst"},
+        reason=by_words(functions=("invalid, state",), tracepoints=()),
+        steps=by_words(functions=["syn", "conntrack.invalid", "listener", "reset"], tracepoints=["syn", "reset"]),
         no_steps=("nat.dnat", "nat.reverse")))
 
 

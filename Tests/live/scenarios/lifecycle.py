@@ -9,6 +9,7 @@ from harness.client import Dial
 from harness.expect import Step, Verdict
 from harness.lines import dataset, get
 from harness.scenario import IN_TURN, program_test, scenario
+from harness.topology import inside
 from scenarios.exit_statuses import NOBODY
 
 
@@ -194,6 +195,49 @@ def told_to_the_service_manager(s):
             said = b""
         s.check(b"READY=1" in said.splitlines(), f"the service manager was told {said!r}")
         program.stop()
+
+
+def watching(program, hook, backend, times=1):
+    """Whether the program says that it attached this hook later, so often by now."""
+    return program.words.count(f"now also watching {hook} ({backend})") >= times
+
+
+def nat_seen(s, net, program, number):
+    """Which backend saw the decision of NAT on one more connection, the program's number-th."""
+    s.dial(Dial(net.client_ns, net.public, s.port))
+    program.wait(lambda: len(verdicts(program)) >= number, 10)
+    return [get(line, "nattrace.backend") for line in program.lines
+            if get(line, "nattrace.function") == "nf_nat_setup_info"]
+
+
+@program_test(needs=("fentry", "late-modules"), vm=True)
+def nat_module_loaded_later_by_fentry(s):
+    """fentry programs for the module's functions are loaded when it is, and hold on to it until the program ends."""
+    net = s.pair()
+    program = s.start("--json", "--dport", s.port, "--netns", net.server_ns, "--backend", "fentry")
+    s.rules.dnat(net.server_ns, (net.public, s.port), (net.inner, s.app_port))
+    program.wait(lambda: watching(program, "nf_nat_manip_pkt", "fentry"), 20)
+    seen = nat_seen(s, net, program, 1)
+    s.check(seen == ["fentry"], f"NAT's decision was seen by {seen}, expected fentry")
+    inside(net.server_ns, ["nft", "flush", "ruleset"])
+    s.check(not features.unload_nat(), "nf_nat could be removed although it is hooked by fentry")
+    s.check(program.stop() == 0, f"status {program.status}")
+    s.check(features.unload_nat(), "nf_nat cannot be removed although the program has ended")
+
+
+@program_test(needs=("kprobes", "late-modules"), vm=True)
+def nat_module_goes_and_comes_back(s):
+    """Kprobes let it go, and are attached again when it is back."""
+    net = s.pair()
+    program = s.start("--json", "--dport", s.port, "--netns", net.server_ns, "--backend", "kprobe")
+    for number in (1, 2):
+        s.rules.dnat(net.server_ns, (net.public, s.port), (net.inner, s.app_port))
+        program.wait(lambda: watching(program, "nf_nat_manip_pkt", "kprobe", number), 20)
+        seen = nat_seen(s, net, program, number)
+        s.check(seen == ["kprobe"] * number, f"NAT's decision was seen by {seen}, expected kprobe, {number} times")
+        inside(net.server_ns, ["nft", "flush", "ruleset"])
+        s.check(features.unload_nat(), "nf_nat cannot be removed although it is hooked by kprobe")
+    s.check(program.stop() == 0, f"status {program.status}")
 
 
 @scenario(needs=("functions", "late-modules"), vm=IN_TURN)
