@@ -21,13 +21,20 @@ let package = Package(
             name: "HostFacts", dependencies: ["Handshake", "Rulesets", "Privileges", "CNattrace", "SystemSupport"]),
         .target(
             name: "KernelTracer", dependencies: ["Handshake", "Privileges", "CNattrace", "CLibBPF", "SystemSupport"]),
-        .target(name: "Output", dependencies: ["Handshake", "CNattrace", "CZlib", "SystemSupport"]),
+        .target(name: "Examination", dependencies: ["Handshake", "Privileges"]),
+        .target(
+            name: "Output",
+            dependencies: ["Handshake", "Examination", "Privileges", "CNattrace", "CZlib", "SystemSupport"]
+        ),
         .executableTarget(
             name: "nattrace",
             dependencies: [
-                "Handshake", "HostFacts", "KernelTracer", "Output", "Privileges", "SystemSupport", "CNattrace",
+                "Handshake", "Examination", "HostFacts", "KernelTracer", "Output", "Privileges", "SystemSupport",
+                "CNattrace",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .testTarget(
+            name: "ExaminationTests", dependencies: ["Examination", "Output", "Handshake", "Privileges"]),
         .testTarget(
             name: "HandshakeTests", dependencies: ["Handshake", "Output", "CNattrace"],
             exclude: ["Recordings"]),
