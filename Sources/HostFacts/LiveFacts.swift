@@ -31,11 +31,11 @@ public final class LiveFacts: Facts {
 
     private let names: (any KernelNames)?
     private let kernelSymbols: (any KernelSymbols)?
-    private let namespaces = NetworkNamespaces()
+    let namespaces = NetworkNamespaces()
     private let namespaceNames: NamespaceNames
     private let owners = SocketOwners()
     private let symbolsPath: String
-    private let rulesetReader: RulesetReader
+    let rulesetReader: RulesetReader
     /// Parsed, with the texts that they are from.
     private var rulesets: [UInt32: (texts: RulesetTexts, ruleset: Ruleset)] = [:]
     /// For kernels that cannot be asked for symbols; nil: not loaded yet.

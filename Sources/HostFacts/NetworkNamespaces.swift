@@ -63,6 +63,16 @@ final class NetworkNamespaces {
         return try body()
     }
 
+    /// Whether others can be entered, and left again: tried on the one that this thread is in.
+    var canReturn: Bool {
+        do throws(FactFailure) {
+            try enterOwn()
+            return true
+        } catch {
+            return false
+        }
+    }
+
     private func enterOwn() throws(FactFailure) {
         let result = own.use { setns($0, CLONE_NEWNET) }
         guard result == 0 else { throw FactFailure(call: "setns(own network namespace)") }

@@ -51,7 +51,8 @@ final class Tool {
             pid: pid, output: output, errors: errors, name: ([name] + arguments).joined(separator: " "))
     }
 
-    private func path(of name: String) -> String? {
+    /// nil: it is not installed.
+    func path(of name: String) -> String? {
         for folder in folders {
             let path = "\(folder)/\(name)"
             if access(path, X_OK) == 0 { return path }

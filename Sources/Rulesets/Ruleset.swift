@@ -27,6 +27,22 @@ public struct Ruleset: Sendable {
         self.model = model
     }
 
+    public var ruleCount: Int { model.ruleCount }
+
+    /// Whether a rule translates addresses; nil: one may that is not known well enough.
+    public var translates: Bool? {
+        var isSure = true
+        for statement in model.chains.lazy.flatMap(\.rules).flatMap(\.statements) {
+            switch statement {
+            case .translate: return true
+            case .opaque(let effects) where !effects.isDisjoint(with: [.translateDestination, .translateSource]):
+                isSure = false
+            default: break
+            }
+        }
+        return isSure ? false : nil
+    }
+
     /// A rule of nftables', as the kernel names it. nil: it is not there, or no longer.
     public func rule(family: RuleFamily, table: String, handle: UInt64) -> Rule? {
         let name = RuleName(family: family, table: table, handle: handle)

@@ -11,6 +11,14 @@ struct RealRulesetsTests {
 
     static func docker() throws -> [Ruleset] { [try Fixture.iptablesNft("docker"), try Fixture.legacy("docker")] }
 
+    @Test("Whether rules translate")
+    func translates() throws {
+        for docker in try Self.docker() { #expect(docker.translates == true && docker.ruleCount > 0) }
+        #expect(try Fixture.nft("zoo").translates == true)
+        let none = Ruleset(RulesetTexts(isComplete: true))
+        #expect(none.translates == false && none.ruleCount == 0)
+    }
+
     @Test("Docker: the port's DNAT rule, by the words of iptables")
     func dockerTranslation() throws {
         for ruleset in try Self.docker() {
