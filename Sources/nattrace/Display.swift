@@ -38,14 +38,14 @@ final class Display {
     }
 
     /// Columns of the terminal on stdout; nil: it is none.
-    private static var width: Int? {
+    static var width: Int? {
         guard isatty(STDOUT_FILENO) == 1 else { return nil }
         let columns = nattrace_terminal_columns(STDOUT_FILENO)
         return columns > 0 ? Int(columns) : nil
     }
 
     /// NO_COLOR counts when it is set and not empty (no-color.org).
-    private static func wantsColour(_ choice: ColorChoice) -> Bool {
+    static func wantsColour(_ choice: ColorChoice) -> Bool {
         switch choice {
         case .always: true
         case .never: false
@@ -54,7 +54,7 @@ final class Display {
     }
 
     /// Whether the locale's character set is UTF-8, by the first variable of setlocale(3) that is set.
-    private static var isUnicode: Bool {
+    static var isUnicode: Bool {
         guard let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap(environment).first else { return false }
         let name = locale.lowercased()
         return name.hasSuffix("utf-8") || name.hasSuffix("utf8")

@@ -8,15 +8,16 @@ let nattraceVersion = "0.1.0"
 
 func hostName() -> String { systemNames().host }
 func kernelRelease() -> String { systemNames().release }
+func architecture() -> String { systemNames().machine }
 
-/// uname(2). Both are at most 64 bytes and end in NUL.
-private func systemNames() -> (host: String, release: String) {
+/// uname(2). All are at most 64 bytes and end in NUL.
+private func systemNames() -> (host: String, release: String, machine: String) {
     var names = utsname()
     uname(&names)
     func text<T>(_ field: T) -> String {
         withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }
-    return (text(names.nodename), text(names.release))
+    return (text(names.nodename), text(names.release), text(names.machine))
 }
 
 /// Tells the service manager (sd_notify(3)), if there is one. That it does not listen is no error.

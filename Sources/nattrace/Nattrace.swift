@@ -13,7 +13,7 @@ struct Nattrace: ParsableCommand {
         commandName: "nattrace",
         abstract: Trace.configuration.abstract,
         version: version,
-        subcommands: [Trace.self, Replay.self],
+        subcommands: [Trace.self, Replay.self, Doctor.self],
         defaultSubcommand: Trace.self)
 
     static func main() {
@@ -85,7 +85,7 @@ struct Nattrace: ParsableCommand {
     /// Puts in the name of the command that is meant where there is none: without it the help
     /// would not show a single option, and each misspelt command would be a surplus argument.
     static func spelledOut(_ arguments: [String]) throws(Failure) -> [String] {
-        let commands = ["trace", "replay"]
+        let commands = ["trace", "replay", "doctor"]
         guard let first = arguments.first else { return ["trace"] }
         if commands.contains(first) || first == "--version" || first.hasPrefix("--generate-completion-script") {
             return arguments
@@ -98,7 +98,7 @@ struct Nattrace: ParsableCommand {
         if let near = Values.suggestion(for: first, among: commands) {
             throw .usage("unknown command '\(first)': did you mean '\(near)'?")
         }
-        throw .usage("unknown command '\(first)': there are 'trace' and 'replay'.")
+        throw .usage("unknown command '\(first)': there are 'trace', 'replay' and 'doctor'.")
     }
 
     /// ArgumentParser's message in the manner of this program's own.

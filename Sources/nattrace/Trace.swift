@@ -9,6 +9,7 @@ struct Trace: ParsableCommand {
         usage: """
             nattrace [trace] [filters] [output]
             nattrace replay FILE [filters] [output]
+            nattrace doctor [--json]
             """,
         discussion: """
             Follows each TCP handshake through interfaces, conntrack, NAT, firewall rules, routing, network \

@@ -131,7 +131,7 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         ("--dport 80 extra", "unexpected argument 'extra'. See 'nattrace --help'."),
         ("rplay x", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
         ("help rplay", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
-        ("report x", "unknown command 'report': there are 'trace' and 'replay'. See 'nattrace --help'."),
+        ("report x", "unknown command 'report': there are 'trace', 'replay' and 'doctor'. See 'nattrace --help'."),
         ("replay", "missing expected argument '<file>'. See 'nattrace --help'."),
         ("-4 -6", "-4 and -6 exclude each other: leave both out to see IPv4 and IPv6. See 'nattrace --help'."),
         (
@@ -146,9 +146,11 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
-        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor", "--backend uprobe", "--color sometimes",
+        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor --dport 80", "--backend uprobe",
+        "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
-        "replay a b", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay", "help doctor",
+        "replay a b", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay", "help report",
+        "doctor gateway", "doctor --color blue",
     ])
     func refusesWhatThereIsNot(line: String) throws {
         let error = try #require(refusal(line))
@@ -186,6 +188,11 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
             let outcome = Nattrace.perform(line)
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
             #expect(outcome.text.contains("USAGE: nattrace replay FILE") && !outcome.text.contains("--backend"))
+        }
+        for line in [["doctor", "--help"], ["help", "doctor"]] {
+            let outcome = Nattrace.perform(line)
+            #expect(outcome.status == .done && outcome.error == nil, "\(line)")
+            #expect(outcome.text.contains("USAGE: nattrace doctor [--json]") && !outcome.text.contains("--dport"))
         }
         #expect(Nattrace.perform(["--version"]) == Nattrace.Outcome(status: .done, text: Nattrace.version + "\n"))
     }
