@@ -12,6 +12,9 @@ public struct DoctorText {
     /// Columns of the names of rows.
     private static let label = 12
     private static let narrowest = 60
+    /// From here on verdicts have room beside their names.
+    private static let wide = 120
+    private static let nameColumns = 36
     /// Lists of names are read well in longer lines than sentences.
     private static let widest = 160
 
@@ -163,7 +166,8 @@ public struct DoctorText {
         }
         var last: String?
         for label in Fate.labels {
-            for (fate, hooks) in rows where fate.label == label {
+            let alike = rows.filter { $0.fate.label == label }
+            for (fate, hooks) in alike.filter({ $0.fate.reason == nil }) + alike.filter({ $0.fate.reason != nil }) {
                 let names = (fate.module.map { "with \($0): " } ?? "") + hooks.joined(separator: ", ")
                 labelled(last == label ? "" : " " + label, style.outside(names))
                 if let reason = fate.reason { note("(\(reason))") }
@@ -211,8 +215,15 @@ public struct DoctorText {
         guard !report.verdicts.isEmpty else { return }
         title("verdicts")
         for verdict in report.verdicts where !verdict.isWhole {
-            paragraph(name(verdict), after: " ", then: " ", .bold)
-            for effect in verdict.effects { labelled("   ", words(effect)) }
+            let name = name(verdict)
+            if width < Self.wide || columns(name) + 2 > Self.nameColumns {
+                paragraph(name, after: " ", then: " ", .bold)
+                for effect in verdict.effects { labelled("", words(effect)) }
+                continue
+            }
+            for (index, effect) in verdict.effects.enumerated() {
+                labelled(index == 0 ? " " + name : "", words(effect), .bold, columns: Self.nameColumns)
+            }
         }
         let whole = report.verdicts.filter(\.isWhole)
         if !whole.isEmpty {
@@ -260,9 +271,12 @@ public struct DoctorText {
         }
     }
 
-    private func labelled(_ label: String, _ text: String) {
-        for (index, line) in wrapped(text, width: width - Self.label).enumerated() {
-            put(style.paint(padded(index == 0 ? label : "", to: Self.label), .dim) + line)
+    private func labelled(
+        _ label: String, _ text: String, _ tone: TerminalStyle.Tone = .dim, columns room: Int = label
+    ) {
+        for (index, line) in wrapped(text, width: width - room).enumerated() {
+            let label = index == 0 ? label : ""
+            put(style.paint(label, tone) + padded("", to: room - columns(label)) + line)
         }
     }
 
