@@ -167,6 +167,8 @@ public struct Findings: Sendable {
     /// Settings of the kernel that can stand in the way, by their names.
     public var settings: [Setting: Int]
     public var userID: UInt32
+    /// Capabilities are then not those of the machine.
+    public var isInUserNamespace: Bool
     /// In effect when nattrace began.
     public var capabilities: CapabilitySet
     /// All that nattrace could use on this kernel.
@@ -188,7 +190,8 @@ public struct Findings: Sendable {
     public init(
         version: String, hostName: String, kernel: String, architecture: String, time: UInt64, refusal: Refusal?,
         features: [Feature: Presence], lockdown: String?, settings: [Setting: Int], userID: UInt32,
-        capabilities: CapabilitySet, usefulCapabilities: CapabilitySet, hooks: [HookFinding],
+        isInUserNamespace: Bool = false, capabilities: CapabilitySet, usefulCapabilities: CapabilitySet,
+        hooks: [HookFinding],
         namespace: NamespaceFindings, tools: [ToolFinding]
     ) {
         self.version = version
@@ -201,6 +204,7 @@ public struct Findings: Sendable {
         self.lockdown = lockdown
         self.settings = settings
         self.userID = userID
+        self.isInUserNamespace = isInUserNamespace
         self.capabilities = capabilities
         self.usefulCapabilities = usefulCapabilities
         self.hooks = hooks

@@ -81,6 +81,13 @@ extension LiveFacts {
         return text.split(separator: "\n").contains { $0.hasPrefix("\(module) ") }
     }
 
+    /// Whether this process's rights are those of a user namespace, and not the machine's. The machine's own has this
+    /// number (PROC_USER_INIT_INO).
+    public static var isInUserNamespace: Bool {
+        guard let identity = try? FileIdentity(path: "/proc/thread-self/ns/user") else { return false }
+        return identity.inode != 0xefff_fffd
+    }
+
     /// A number below /proc/sys/kernel; nil: there is none of this name.
     public static func kernelSetting(_ name: String) -> Int? {
         (try? Sysctl.value("kernel/\(name)")).flatMap { $0 }.flatMap { Int($0) }

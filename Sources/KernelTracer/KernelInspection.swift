@@ -26,7 +26,11 @@ public struct KernelInspection: Sendable {
 
     public init() {
         LibbpfLog.capture()
-        let mayTry = CapabilitySet.effective.missingForTracing.isEmpty
+        // In a user namespace capabilities are there, and bpf(2) is refused none the less: a program that every
+        // kernel takes tells.
+        let mayTry =
+            CapabilitySet.effective.missingForTracing.isEmpty
+            && libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_RAW_TRACEPOINT, nil) == 1
         let types = try? KernelTypes()
         let modules = KernelModules.now()
         hasTypes = types != nil

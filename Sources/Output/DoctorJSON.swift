@@ -64,6 +64,7 @@ public struct DoctorJSON {
             }
         }
         list("\"hooks\":", found.hooks) { hook($0, found) }
+        if found.isInUserNamespace { bool("user_namespace", true) }
         list("\"missing_capabilities\":", found.missingCapabilities) { capability in
             string("\"name\":", capability.name)
             string("\"purpose\":", capability.purpose)

@@ -97,7 +97,10 @@ public struct DoctorText {
         title("privileges and this network namespace")
         let missing = found.missingCapabilities
         let held = found.usefulCapabilities.members.filter { !missing.contains($0) }
-        row("user", found.userID == 0 ? "root" : "uid \(found.userID)")
+        row(
+            "user",
+            (found.userID == 0 ? "root" : "uid \(found.userID)")
+                + (found.isInUserNamespace ? " of a user namespace, whose capabilities are not the machine's" : ""))
         row("has", missing.isEmpty ? "all capabilities that are of use" : held.map(\.name).joined(separator: ", "))
         row("has not", missing.map(\.name).joined(separator: ", "))
         let namespace = found.namespace

@@ -32,7 +32,8 @@ enum Examiner {
             version: nattraceVersion, hostName: hostName(), kernel: kernelRelease(), architecture: architecture(),
             time: UInt64(bitPattern: realtimeOffset()) &+ monotonicTime(), refusal: refusal.map(Refusal.init),
             features: features(kernel, functionNames), lockdown: kernel.lockdown, settings: settings(),
-            userID: geteuid(), capabilities: capabilities, usefulCapabilities: useful, hooks: hooks(tracer),
+            userID: geteuid(), isInUserNamespace: LiveFacts.isInUserNamespace, capabilities: capabilities,
+            usefulCapabilities: useful, hooks: hooks(tracer),
             namespace: NamespaceFindings(facts.examineOwnNamespace()),
             tools: LiveFacts.examineTools().map { ToolFinding(name: $0.name, path: $0.path, purpose: $0.purpose) })
         return (findings, refusal)
@@ -62,7 +63,7 @@ enum Examiner {
             switch kernel.fentry {
             case .works: .present
             case .refused(let why): .absent(why)
-            case .unknown: .unknown("not tried without CAP_BPF and CAP_PERFMON")
+            case .unknown: .unknown("not permitted to try")
             }
         return [
             .types: Presence(kernel.hasTypes, ifUnknown: ""),
@@ -71,7 +72,7 @@ enum Examiner {
                 ifUnknown: kernel.hasModules ? "no module is loaded" : "the kernel has no modules"),
             .ringBuffer: Presence(kernel.hasRingBuffer, ifUnknown: noTypes),
             .tracepoints: Presence(kernel.hasTracepoints, ifUnknown: noTypes),
-            .kprobes: Presence(kernel.hasKprobes, ifUnknown: "not tried without CAP_BPF and CAP_PERFMON"),
+            .kprobes: Presence(kernel.hasKprobes, ifUnknown: "not permitted to try"),
             .fentry: fentry,
             .dropReasons: Presence(kernel.hasDropReasons, ifUnknown: noTypes),
             .resetReasons: Presence(kernel.hasResetReasons, ifUnknown: noTypes),
@@ -114,7 +115,9 @@ extension Refusal {
     init(_ error: TracerError) {
         switch error {
         case .notPermitted(let capability, let whatToDo):
-            self.init(status: error.exitStatus, what: "\(capability) missing", whatToDo: whatToDo)
+            self.init(
+                status: error.exitStatus, what: "it needs \(capability), which this process does not have",
+                whatToDo: whatToDo)
         case .unsupportedKernel(let what, let whatToDo):
             self.init(
                 status: error.exitStatus, what: "this kernel cannot be traced, for \(what)",

@@ -113,6 +113,15 @@ struct RenderingTests {
             })
     }
 
+    @Test("Capabilities of a user namespace are not taken for the machine's")
+    func userNamespace() throws {
+        var found = Findings.refused(77, "it needs CAP_BPF outside of a user namespace", "run nattrace as root")
+        #expect(try !text(found).contains("user namespace, whose"))
+        found.isInUserNamespace = true
+        #expect(try text(found).contains("root of a user namespace, whose capabilities are not the machine's"))
+        #expect((try json(found)["nattrace"] as? [String: Any])?["user_namespace"] as? Bool == true)
+    }
+
     @Test("JSON of a refusal, and of a machine where nothing is missing")
     func extremes() throws {
         let refused = try json(.refused(69, "it has no BPF ring buffer", "use Linux 5.8 or newer"))

@@ -61,6 +61,7 @@ def doctor_names_the_hooks_of_a_trace(s):
     s.check(get(found, "event.outcome") == "success", f"the outcome is {get(found, 'event.outcome')}")
     s.check(get(found, "host.os.kernel") == os.uname().release, f"the kernel is {get(found, 'host.os.kernel')}")
     s.check(get(found, "nattrace.missing_capabilities") is None, "root lacks a capability")
+    s.check(get(found, "nattrace.user_namespace") is None, "it says that it is in a user namespace")
     functions = "kprobe" in get(found, "nattrace.backend").values()
     s.check(get(found, "nattrace.kernel.features.kprobe") == functions,
             f"kprobes: {get(found, 'nattrace.kernel.features.kprobe')}, used: {functions}")
@@ -101,8 +102,20 @@ def doctor_without_privilege(s):
     s.check(states == {"untried"}, f"hooks are {states}")
     program = s.run("doctor", path=s.temporary_program(), wrapper=wrapper)
     ended(s, program, NOT_PERMITTED, ["CAP_BPF", "CAP_PERFMON"])
-    s.check(b"cannot trace here: CAP_BPF and CAP_PERFMON" in program.stdout.split(b"\n")[0],
+    s.check(b"cannot trace here: it needs CAP_BPF and CAP_PERFMON, " in program.stdout.split(b"\n")[0],
             f"stdout begins with {program.stdout[:80]!r}")
+
+
+@program_test()
+def doctor_in_a_user_namespace(s):
+    """All capabilities, and bpf(2) is refused: what could not be tried is not called absent."""
+    found = examined(s, NOT_PERMITTED, wrapper=("unshare", "--user", "--map-root-user"))
+    s.check(get(found, "nattrace.missing_capabilities") is None, "it lacks a capability, and has all in its namespace")
+    s.check(get(found, "nattrace.user_namespace") is True, "it does not say that it is in a user namespace")
+    s.check("user namespace" in get(found, "nattrace.exit.reason"), f"it says {get(found, 'nattrace.exit.reason')}")
+    features = get(found, "nattrace.kernel.features")
+    has_kprobes = os.path.exists("/sys/bus/event_source/devices/kprobe/type")
+    s.check("fentry" not in features and features.get("kprobe", True) == has_kprobes, f"features are {features}")
 
 
 @program_test(vm=True)
