@@ -9,7 +9,7 @@ import Privileges
 import Testing
 
 /// What `body` writes.
-private func written(_ body: (OutputBuffer) -> Void) throws -> String {
+func written(_ body: (OutputBuffer) -> Void) throws -> String {
     let file = try #require(tmpfile())
     defer { fclose(file) }
     let output = OutputBuffer(descriptor: fileno(file), name: "test")
