@@ -41,7 +41,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-dist test-harness bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-harness bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -103,6 +103,9 @@ test-live: build ## live tests on the running kernel (ARGS='PATTERN --verbose')
 
 test-vm: dist ## live tests in virtual machines (KERNEL=6.1 for one of them)
 	$(Q)Tests/run-all $(addprefix vm-,$(or $(KERNEL),6.1 6.12))
+
+test-kernels: dist ## live tests on Debian's 5.10, 6.1, 6.12 and 7.2 with each backend, and a table (KERNEL=5.10)
+	$(Q)$(SUDO) Tests/live/matrix $(KERNEL)
 
 test-dist: dist ## the single file, in virtual machines with nothing else of ours (KERNEL=6.1)
 	$(Q)Tests/dist/run $(KERNEL)

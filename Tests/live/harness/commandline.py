@@ -13,7 +13,7 @@ import pkgutil
 import signal
 import sys
 
-from . import invariants, runner, topology, tracing
+from . import abilities, invariants, runner, topology, tracing
 from .features import Features
 from .pace import Pace
 from .scenario import SCENARIOS
@@ -106,6 +106,8 @@ def main(arguments):
     settings.pace, settings.run_id = Pace(settings.slow), os.getpid()
     if settings.verbose:
         print(f"kernel {os.uname().release}, time-outs times {settings.pace.slow:.1f}", file=sys.stderr)
+    if settings.in_vm:
+        print("lacks    " + (", ".join(sorted(abilities.lacking())) or "nothing"), flush=True)
     try:
         passed, failed = run_all(selected, settings)
     except Stopped as signalled:
@@ -175,8 +177,12 @@ def run_some(numbered, settings):
 
 
 def report(run):
+    came = f" ({run.seconds:.1f} s)" + (": " + ", ".join(run.codes) if run.codes else "")
+    if run.holes and not run.problems:
+        print(f"hole     {run.item.name}{came}; {'; '.join(run.holes)}", flush=True)
+        return
     if not run.problems:
-        print(f"passed   {run.item.name} ({run.seconds:.1f} s)", flush=True)
+        print(f"passed   {run.item.name}{came}", flush=True)
         return
     text = "\n".join(run.problems) + "\n" + run.details
     print(f"FAILED   {run.item.name} ({run.seconds:.1f} s)\n" +

@@ -4,7 +4,8 @@ Each comparison gives a list of sentences, one per difference; an empty list is 
 `ByHooks(functions=..., tracepoints=...)` where the two backends can know different things.
 """
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, field, fields as dataclass_fields, replace
 from typing import Any
 
 from .lines import endpoint, get
@@ -90,6 +91,11 @@ class Step:
                 return False
         return all(_equal(wanted, get(line, name)) for name, wanted in self.fields.items())
 
+    def without_reason(self):
+        step = Step(self.action, self.source, self.destination)
+        step.fields = {**self.fields, "nattrace.reason": None}
+        return step
+
     def __str__(self):
         parts = [self.action if isinstance(self.action, str) else "|".join(sorted(self.action))]
         parts += [f"{side} {getattr(self, side)}" for side in ("source", "destination") if getattr(self, side)]
@@ -119,6 +125,13 @@ class Verdict:
 
     def but(self, **changes):
         return replace(self, **changes)
+
+    def resolved(self, hooks):
+        """With the values for these hooks alone."""
+        values = {item.name: _resolve(getattr(self, item.name), hooks) for item in dataclass_fields(self)}
+        for name in ("fields", "checklist"):
+            values[name] = {key: _resolve(value, hooks) for key, value in values[name].items()}
+        return Verdict(**values)
 
 
 def _equal(wanted, value):
@@ -232,8 +245,41 @@ def compare_connection(expected, connection, hooks, rule_concluded=False):
                   "are hooked" for step in connection.steps if get(step, "nattrace.backend") == "inferred"
                   and not hooks.lacking & CONCLUDED_WITHOUT.get(get(step, "event.action"), frozenset())
                   and not (rule_concluded and get(step, "event.action") == "rule")]
+    if rule_concluded:
+        wrong += [f"step {get(step, 'event.sequence')}, rule, was seen, although nothing is known to tell of rules here"
+                  for step in connection.steps
+                  if get(step, "event.action") == "rule" and get(step, "nattrace.backend") != "inferred"]
     for verdict, line in zip(expected, connection.verdicts):
         before = connection.lines[:connection.lines.index(line)]
         steps = [step for step in before if get(step, "event.dataset") == "nattrace.step"]
         wrong += compare_verdict(verdict, line, steps, hooks)
     return wrong
+
+
+# What a hole (../holes.py) makes of an expected verdict. Each takes the verdict and the hooks.
+
+_REASON_NAME = re.compile("[A-Z][A-Z0-9_]+")
+
+
+def reasonless(verdict, hooks):
+    """The same, where the kernel gives no reason of a drop or reset."""
+    here = verdict.resolved(hooks)
+    steps = [_as_step(step) for step in here.steps]
+    named = [step for step in steps if step.fields.get("nattrace.reason") and step.action in ("drop", "reset")]
+    words = [part for part in here.reason if _REASON_NAME.fullmatch(part)]
+    fields = {"nattrace.reason": None} if here.fields.get("nattrace.reason") or words else {}
+    if not (fields or named):
+        return verdict
+    return here.but(fields={**here.fields, **fields}, reason=tuple(part for part in here.reason if part not in words),
+                    steps=[step.without_reason() if step in named else step for step in steps])
+
+
+def instead_of(code, gives, **changes):
+    """Another code than this one. fields and checklist are added to, everything else is replaced."""
+    def change(verdict, hooks):
+        here = verdict.resolved(hooks)
+        if here.code != code:
+            return verdict
+        more = {name: {**getattr(here, name), **changes[name]} for name in ("fields", "checklist") if name in changes}
+        return here.but(**{**changes, **more, "code": gives})
+    return change

@@ -4,8 +4,7 @@ With function hooks each decision of the kernel is a step, with the function's n
 resets and state changes are seen, and what conntrack knows of them; the decisions in between are concluded from that.
 """
 
-import os
-
+from . import abilities
 from .expect import ByHooks, Step
 
 # A packet on its way out of a namespace.
@@ -14,8 +13,8 @@ SYN_OUT = frozenset({"syn", "transmit"})
 SYNACK_OUT = frozenset({"synack", "transmit"})
 
 FUNCTION = frozenset({"kprobe", "fentry"})
-# From 6.10 a reset has a reason; before, only the SYN that it answers is freed with one.
-RESET_REASON = "NO_SOCKET" if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10) else None
+# Before 6.10 a reset has no reason; only the SYN that it answers is freed with one.
+RESET_REASON = None if "reset-reasons" in abilities.lacking() else "NO_SOCKET"
 
 
 def called(action, function, **fields):

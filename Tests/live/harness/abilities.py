@@ -1,0 +1,40 @@
+"""What this kernel tells a tracer, asked of the kernel itself: never of its version, since distributions take things over.
+
+What a kernel lacks of it leads to holes (../holes.py): scenarios whose outcome is more general there.
+"""
+
+import functools
+import os
+import subprocess
+
+BTF = "/sys/kernel/btf"
+# What a kernel may lack, and how that is said.
+LACKS = {
+    "module-types": "no BTF of modules, so no rules are traced",
+    "drop-reasons": "drops have no reason",
+    "reset-reasons": "resets have no reason",
+}
+
+
+@functools.cache
+def lacking():
+    """The keys of LACKS that hold for the running kernel."""
+    with open(f"{BTF}/vmlinux", "rb") as file:
+        types = file.read()
+    have = {
+        "module-types": _describes_modules(),
+        "drop-reasons": b"\0skb_drop_reason\0" in types,
+        "reset-reasons": b"\0sk_rst_reason\0" in types,
+    }
+    return frozenset(name for name in LACKS if not have[name])
+
+
+def _describes_modules():
+    """A kernel with everything built in has the types of all; else a module shows whether it brings its own."""
+    if not os.path.exists("/proc/modules"):
+        return True
+    if subprocess.run(["modinfo", "-F", "filename", "nf_tables"], capture_output=True).stdout.strip() in (b"", b"(builtin)"):
+        return True
+    with open("/proc/modules") as file:
+        loaded = [line.split()[0] for line in file]
+    return not loaded or any(os.path.exists(f"{BTF}/{name}") for name in loaded)
