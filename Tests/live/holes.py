@@ -5,12 +5,22 @@ kernel, not of its version) and the run had the hooks that it says. Such a scena
 full one fails too, so that a hole that closes does not go unnoticed. docs/kernels.md is printed from here.
 """
 
-from harness.expect import instead_of, reasonless
+from harness.expect import instead_of, like_tracepoints, reasonless
 from harness.hole import Hole
 
 HOLES = [
-    Hole(None, None, "drops have no reason (before 5.17): the verdict has no `nattrace.reason`", reasonless,
+    Hole(None, None, "drops have no reason before 5.17: the verdict has no `nattrace.reason`", reasonless,
          lacks=("drop-reasons",)),
+    Hole("rp_filter", "dropped", "only the reason of the drop tells the reverse-path check from others, which 5.17 is the first to give",
+         instead_of("rp_filter", "dropped", reason=(), evidence=(), fields={"nattrace.stage": "routing"}),
+         lacks=("drop-reasons",)),
+    # Rules.
+    Hole("filter_rejected", None, "where no rule is traced, a packet that is lent loopback for its ICMPv6 error does not "
+         "show the hook, which is not said", like_tracepoints("filter_rejected", "fields"), "rule-rejects-in-output/*/ipv6*",
+         lacks=("module-types",), hooks="functions"),
+    Hole("filter_dropped", None, "where no rule is traced, of two that can have dropped it none is named",
+         like_tracepoints("filter_dropped", "rule"), ("two-rules-would-drop/*", "verdict-map-drops/*"),
+         lacks=("module-types",), hooks="functions"),
 ]
 
 # Verdicts that need function hooks, where their scenarios expect another one with tracepoints alone by themselves, and

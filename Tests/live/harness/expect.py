@@ -283,3 +283,22 @@ def instead_of(code, gives, **changes):
         more = {name: {**getattr(here, name), **changes[name]} for name in ("fields", "checklist") if name in changes}
         return here.but(**{**changes, **more, "code": gives})
     return change
+
+
+def like_tracepoints(code, *names):
+    """What these fields of the expectation are with tracepoints alone, where functions tell no more than those."""
+    def values(value):
+        return {key: _resolve(item, "tracepoints") for key, item in value.items()} if isinstance(value, dict) else \
+            _resolve(value, "tracepoints")
+
+    def change(verdict, hooks):
+        if _resolve(verdict.code, hooks) != code:
+            return verdict
+        changes = {name: values(getattr(verdict, name)) for name in names}
+        here = verdict.resolved(hooks)
+        if all(value == getattr(here, name) for name, value in changes.items()):
+            return verdict
+        if "rule" in changes:
+            changes["no_rule"] = changes["rule"] is None
+        return here.but(**changes)
+    return change
