@@ -5,7 +5,7 @@ kernel, not of its version) and the run had the hooks that it says. Such a scena
 full one fails too, so that a hole that closes does not go unnoticed. docs/kernels.md is printed from here.
 """
 
-from harness.expect import instead_of, like_tracepoints, reasonless
+from harness.expect import instead_of, like_tracepoints, reasonless, unseen
 from harness.hole import Hole
 
 HOLES = [
@@ -21,6 +21,29 @@ HOLES = [
     Hole("filter_dropped", None, "where no rule is traced, of two that can have dropped it none is named",
          like_tracepoints("filter_dropped", "rule"), ("two-rules-would-drop/*", "verdict-map-drops/*"),
          lacks=("module-types",), hooks="functions"),
+]
+
+# Where nothing says why a packet was dropped, tracepoints tell what was dropped by the function alone, which may do so for
+# several reasons. That nftables leaves it to nf_hook_slow to free what it drops, and that IPv6 lets go of a packet's
+# entry before TCP has it, goes with it: the kernel cannot be asked for either.
+HOLES += [
+    Hole("socket_refused", "dropped", "tracepoints do not see which socket TCP found, and the drop has no reason that "
+         "names one", instead_of("socket_refused", "dropped", checklist={"listener_matches": None}, evidence=(), reason=(),
+                                 listener=None), lacks=("drop-reasons",), hooks="tracepoints",
+         scenarios="socket-filter-refuses/*"),
+    Hole("filter_rejected", "dropped", "what a rule in OUTPUT answers is not seen with tracepoints, and nf_hook_slow drops "
+         "for conntrack and NAT as well", instead_of("filter_rejected", "dropped", rule=None, no_rule=True, fields={}),
+         "rule-rejects-in-output/*", lacks=("drop-reasons",), hooks="tracepoints"),
+    Hole("untracked", "no_listener", "IPv6 lets go of the mark before TCP has the packet",
+         instead_of("untracked", "no_listener", evidence=(), checklist={"conntrack": None}, steps=("syn",)),
+         "notrack-before-the-dnat-rule/ipv6*", lacks=("drop-reasons",), hooks="tracepoints"),
+]
+HOLES += [
+    Hole(code, None, "a reset that concerns no socket is not seen while it is made before 6.10: it is concluded from the "
+         "RST that leaves, and there is no step `reset`", unseen(code, "reset"), lacks=("drop-reasons",),
+         hooks="tracepoints")
+    for code in ("no_listener", "listener_other_address", "listener_loopback_only", "listener_other_device",
+                 "listener_other_netns")
 ]
 
 # Verdicts that need function hooks, where their scenarios expect another one with tracepoints alone by themselves, and

@@ -1,6 +1,7 @@
 """Runs live scenarios: real namespaces, rules and sockets, with nattrace watching.
 
-Each scenario is named subject/family/dialect; a pattern selects all names that it is a part of, or matches (with *).
+Each scenario is named subject/family/dialect; a whole name selects that scenario, a pattern all names that it is a part
+of, or matches (with *).
 The last line is `N passed, N failed`. The exit status is 0 if none failed and at least one ran.
 """
 
@@ -70,11 +71,15 @@ def load():
 
 
 def select(patterns, in_vm):
-    """Without a pattern: all, in a virtual machine those that are marked for it."""
+    """Without a pattern: all, in a virtual machine those that are marked for it. A whole name means that one alone,
+    although it may be a part of others."""
+    names = {item.name for item in SCENARIOS}
+
     def chosen(item):
         if not patterns:
             return item.in_vm or not in_vm
-        return any(pattern in item.name or fnmatch.fnmatch(item.name, pattern) for pattern in patterns)
+        return any(item.name == pattern if pattern in names else
+                   pattern in item.name or fnmatch.fnmatch(item.name, pattern) for pattern in patterns)
     return [item for item in SCENARIOS if chosen(item)]
 
 

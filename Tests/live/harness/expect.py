@@ -302,3 +302,14 @@ def like_tracepoints(code, *names):
             changes["no_rule"] = changes["rule"] is None
         return here.but(**changes)
     return change
+
+
+def unseen(code, action):
+    """The same without the steps of that action, none of which may be there."""
+    def change(verdict, hooks):
+        here = verdict.resolved(hooks)
+        steps = [step for step in here.steps if _as_step(step).action != action]
+        if here.code != code or len(steps) == len(here.steps):
+            return verdict
+        return here.but(steps=steps, no_steps=(*here.no_steps, action))
+    return change
