@@ -6,7 +6,7 @@ full one fails too, so that a hole that closes does not go unnoticed. docs/kerne
 """
 
 from harness.expect import instead_of, like_tracepoints, reasonless, unseen
-from harness.hole import Hole
+from harness.hole import Hole, Without
 
 HOLES = [
     Hole(None, None, "drops have no reason before 5.17: the verdict has no `nattrace.reason`", reasonless,
@@ -15,8 +15,8 @@ HOLES = [
          instead_of("rp_filter", "dropped", reason=(), evidence=(), fields={"nattrace.stage": "routing"}),
          lacks=("drop-reasons",)),
     # Rules.
-    Hole("filter_rejected", None, "where no rule is traced, a packet that is lent loopback for its ICMPv6 error does not "
-         "show the hook, which is not said", like_tracepoints("filter_rejected", "fields"), "rule-rejects-in-output/*/ipv6*",
+    Hole("filter_rejected", None, "where no rule is traced, the hook is not said of a packet of this machine that is "
+         "rejected with an ICMPv6 error", like_tracepoints("filter_rejected", "fields"), "rule-rejects-in-output/*/ipv6*",
          lacks=("module-types",), hooks="functions"),
     Hole("filter_dropped", None, "where no rule is traced, of two that can have dropped it none is named",
          like_tracepoints("filter_dropped", "rule"), ("two-rules-would-drop/*", "verdict-map-drops/*"),
@@ -34,22 +34,24 @@ HOLES += [
     Hole("filter_rejected", "dropped", "what a rule in OUTPUT answers is not seen with tracepoints, and nf_hook_slow drops "
          "for conntrack and NAT as well", instead_of("filter_rejected", "dropped", rule=None, no_rule=True, fields={}),
          "rule-rejects-in-output/*", lacks=("drop-reasons",), hooks="tracepoints"),
-    Hole("untracked", "no_listener", "IPv6 lets go of the mark before TCP has the packet",
+    Hole("untracked", "no_listener", "IPv6 lets go of the mark of an untracked packet before TCP has it",
          instead_of("untracked", "no_listener", evidence=(), checklist={"conntrack": None}, steps=("syn",)),
          "notrack-before-the-dnat-rule/ipv6*", lacks=("drop-reasons",), hooks="tracepoints"),
 ]
 HOLES += [
     Hole(code, None, "a reset that concerns no socket is not seen while it is made before 6.10: it is concluded from the "
-         "RST that leaves, and there is no step `reset`", unseen(code, "reset"), lacks=("drop-reasons",),
+         "RST that leaves, and there is no step `reset`", unseen(code, "reset"), lacks=("reset-reasons",),
          hooks="tracepoints")
     for code in ("no_listener", "listener_other_address", "listener_loopback_only", "listener_other_device",
-                 "listener_other_netns")
+                 "listener_other_netns", "untracked")
 ]
 
-# Verdicts that need function hooks, where their scenarios expect another one with tracepoints alone by themselves, and
-# why. docs/evidence.md has the whole of it.
+# Verdicts that need function hooks at times: with tracepoints alone their scenarios expect another one by themselves.
+# docs/evidence.md has the whole of it.
 WITHOUT_FUNCTIONS = {
-    "conntrack_invalid": "what conntrack calls INVALID is known by its functions only",
-    "stale_conntrack": "an older entry is told from a new one only if it was answered once",
-    "accept_queue_full": "how long a SYN queue is, the look-up of the listener tells only",
+    "conntrack_invalid": Without(("dropped", "reset_by_client", "synack_unanswered", "no_listener"),
+                                 "what conntrack calls INVALID only its functions tell"),
+    "stale_conntrack": Without(("syn_unanswered",),
+                               "an older entry is told from a new one only if it was answered once"),
+    "accept_queue_full": Without(("unexplained",), "how long a SYN queue is only the look-up of the listener tells"),
 }

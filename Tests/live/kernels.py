@@ -51,31 +51,42 @@ def document():
     lines += [f"| {name} | {kernel.debian} | {'; '.join(abilities.LACKS[key] for key in kernel.lacks) or 'nothing'} |"
               for name, kernel in KERNELS.items()]
     places = [(name, hooks) for name in KERNELS for hooks in ("functions", "tracepoints")]
-    reasons = []
+    listed = []
 
     def cell(code, name, hooks):
-        found = [number_of(hole.because) + instead(hole.gives) for hole in HOLES
+        found = [(hole.because, hole.gives) for hole in HOLES
                  if hole.code == code and hole.applies_where(hooks, KERNELS[name].lacks)]
         if hooks == "tracepoints" and code in WITHOUT_FUNCTIONS:
-            found.append(number_of(WITHOUT_FUNCTIONS[code]))
-        return ", ".join(found) or "yes"
+            found.append((WITHOUT_FUNCTIONS[code].because, WITHOUT_FUNCTIONS[code].instead))
+        return ", ".join(f"({number_of(code, *each)})" for each in found) or "yes"
 
-    def number_of(because):
-        if because not in reasons:
-            reasons.append(because)
-        return f"({reasons.index(because) + 1})"
-
-    def instead(gives):
-        return f" `{gives}`" if gives else ""
+    def number_of(code, because, gives):
+        """Each hole stands once, with all codes that have it."""
+        gives = (gives,) if isinstance(gives, str) else gives or ()
+        for number, (other, others, codes) in enumerate(listed, 1):
+            if (other, others) == (because, gives):
+                if code not in codes:
+                    codes.append(code)
+                return number
+        listed.append((because, gives, [code]))
+        return len(listed)
 
     rows = [[f"`{code}`", *(cell(code, *place) for place in places)] for code in matrix.CODES]
-    lines += ["", "## Verdicts", "", "A number stands for a hole, which is below.", "",
+    lines += ["", "## Verdicts", "", "Functions are hooked by kprobes. A number stands for a hole, which is below; in all "
+              "other cases the code is given there too.", "",
               "| code | " + " | ".join(f"{name} {hooks}" for name, hooks in places) + " |",
               "| --- |" + " --- |" * len(places), *("| " + " | ".join(row) + " |" for row in rows)]
-    lines += ["", "## Holes", "", *(f"{number}. {because}" for number, because in enumerate(reasons, 1))]
+    lines += ["", "## Holes", ""]
+    lines += [f"{number}. {quoted(codes)}: {because}. "
+              + (f"Instead: {quoted(gives)}." if gives else "The code is the same.")
+              for number, (because, gives, codes) in enumerate(listed, 1)]
     everywhere = [hole for hole in HOLES if hole.code is None]
     if everywhere:
         lines += ["", "Of any code:", ""]
-        lines += [f"- {hole.because}. {', '.join(name for name in KERNELS if set(hole.lacks) <= set(KERNELS[name].lacks))}"
+        lines += [f"- {', '.join(name for name in KERNELS if set(hole.lacks) <= set(KERNELS[name].lacks))}: {hole.because}."
                   for hole in everywhere]
     return "\n".join(lines) + "\n"
+
+
+def quoted(codes):
+    return ", ".join(f"`{code}`" for code in codes)

@@ -9,7 +9,7 @@ Which file does what:
   program.py     runs nattrace and reads its lines   replay.py     the recording must tell the same
   invariants.py  what holds for every run            expect.py     what one scenario expects
   lines.py       reading JSON lines                  features.py   what this kernel can do
-  abilities.py   what it tells a tracer      hole.py       where it tells less, as ../holes.py lists it
+  abilities.py   what it tells a tracer               hole.py      where it tells less, as ../holes.py lists
   matrix.py      kernels by backends, for ../matrix
   ways.py        the steps of well-known handshakes  pace.py       how long to wait
   docker.py      a dockerd in a virtual machine

@@ -29,6 +29,13 @@ class Hole:
         return self.applies_where(hooks, lacking) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
+@dataclass(frozen=True)
+class Without:
+    """What stands instead of a code that needs function hooks: its scenarios expect one of these by themselves."""
+    instead: tuple
+    because: str
+
+
 def narrowed(verdicts, holes, hooks):
     """The expected verdicts as they are with these holes, and the holes that change any of them."""
     changing = []
@@ -43,16 +50,17 @@ def narrowed(verdicts, holes, hooks):
 def judge(compare, verdicts, holes, hooks, without_functions):
     """Compares with what is expected here. Gives the differences, and why the outcome is more general, if it is.
 
-    compare(verdicts) gives the differences of one connection from these verdicts. without_functions: the codes that need
-    function hooks, and why; their scenarios expect another one by themselves.
+    compare(verdicts) gives the differences of one connection from these verdicts. without_functions: a Without by code.
     """
     general, changing = narrowed(verdicts, holes, hooks)
     problems = compare(general)
     if changing and not compare(verdicts):
         return [f"this hole has closed: remove it from holes.py: {hole.because}" for hole in changing], []
-    lost = [verdict.code.functions for verdict in verdicts
+    lost = [verdict.code for verdict in verdicts
             if isinstance(verdict.code, ByHooks) and verdict.code.value(hooks) != verdict.code.functions]
-    problems += [f"{code} needs functions, which holes.py does not say" for code in lost if code not in without_functions]
+    problems += [f"{code.tracepoints} stands where {code.functions} would with functions, which holes.py does not say"
+                 for code in lost if code.functions not in without_functions
+                 or code.tracepoints not in without_functions[code.functions].instead]
     if problems:
         return problems, []
-    return [], [*(without_functions[code] for code in lost), *(hole.because for hole in changing)]
+    return [], [*(without_functions[code.functions].because for code in lost), *(hole.because for hole in changing)]
