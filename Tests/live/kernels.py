@@ -50,13 +50,15 @@ def document():
     lines = [HEAD, "## Kernels", "", "| kernel | of Debian | what it lacks |", "| --- | --- | --- |"]
     lines += [f"| {name} | {kernel.debian} | {'; '.join(abilities.LACKS[key] for key in kernel.lacks) or 'nothing'} |"
               for name, kernel in KERNELS.items()]
-    places = [(name, hooks) for name in KERNELS for hooks in ("functions", "tracepoints")]
+    places = [(name, kind) for name, kernel in KERNELS.items() for kind in ("functions", "fentry alone", "tracepoints")
+              if kind != "fentry alone" or "fentry" in kernel.backends]
     listed = []
 
-    def cell(code, name, hooks):
+    def cell(code, name, kind):
+        kinds = {kind} if kind == "tracepoints" else {"functions", kind}
         found = [(hole.because, hole.gives) for hole in HOLES
-                 if hole.code == code and hole.applies_where(hooks, KERNELS[name].lacks)]
-        if hooks == "tracepoints" and code in WITHOUT_FUNCTIONS:
+                 if hole.code == code and hole.applies_where(kinds, KERNELS[name].lacks)]
+        if kind == "tracepoints" and code in WITHOUT_FUNCTIONS:
             found.append((WITHOUT_FUNCTIONS[code].because, WITHOUT_FUNCTIONS[code].instead))
         return ", ".join(f"({number_of(code, *each)})" for each in found) or "yes"
 
@@ -74,7 +76,7 @@ def document():
     rows = [[f"`{code}`", *(cell(code, *place) for place in places)] for code in matrix.CODES]
     lines += ["", "## Verdicts", "", "Functions are hooked by kprobes. A number stands for a hole, which is below; in all "
               "other cases the code is given there too.", "",
-              "| code | " + " | ".join(f"{name} {hooks}" for name, hooks in places) + " |",
+              "| code | " + " | ".join(f"{name} {kind}" for name, kind in places) + " |",
               "| --- |" + " --- |" * len(places), *("| " + " | ".join(row) + " |" for row in rows)]
     lines += ["", "## Holes", ""]
     lines += [f"{number}. {quoted(codes)}: {because}. "

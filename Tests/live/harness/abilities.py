@@ -19,8 +19,11 @@ LACKS = {
 @functools.cache
 def lacking():
     """The keys of LACKS that hold for the running kernel."""
-    with open(f"{BTF}/vmlinux", "rb") as file:
-        types = file.read()
+    try:
+        with open(f"{BTF}/vmlinux", "rb") as file:
+            types = file.read()
+    except FileNotFoundError:
+        types = b""  # nothing to trace here; --client-only still has its way
     have = {
         "module-types": _describes_modules(),
         "drop-reasons": b"\0skb_drop_reason\0" in types,
@@ -33,7 +36,8 @@ def _describes_modules():
     """A kernel with everything built in has the types of all; else a module shows whether it brings its own."""
     if not os.path.exists("/proc/modules"):
         return True
-    if subprocess.run(["modinfo", "-F", "filename", "nf_tables"], capture_output=True).stdout.strip() in (b"", b"(builtin)"):
+    where = subprocess.run(["modinfo", "-F", "filename", "nf_tables"], capture_output=True).stdout.strip()
+    if where in (b"", b"(builtin)"):
         return True
     with open("/proc/modules") as file:
         loaded = [line.split()[0] for line in file]

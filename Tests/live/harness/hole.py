@@ -19,14 +19,14 @@ class Hole:
     change: Any
     scenarios: Any = "*"   # names with *, one or several
     lacks: tuple = ()      # keys of abilities.LACKS; all of them must be missing
-    hooks: Any = None      # functions or tracepoints; None: with either
+    hooks: Any = None      # one of expect.kinds_of_hooks; None: with all
 
-    def applies_where(self, hooks, lacking):
-        return set(self.lacks) <= set(lacking) and self.hooks in (None, hooks)
+    def applies_where(self, kinds, lacking):
+        return set(self.lacks) <= set(lacking) and self.hooks in (None, *kinds)
 
-    def applies(self, name, hooks, lacking):
+    def applies(self, name, kinds, lacking):
         patterns = (self.scenarios,) if isinstance(self.scenarios, str) else self.scenarios
-        return self.applies_where(hooks, lacking) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        return self.applies_where(kinds, lacking) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True)
