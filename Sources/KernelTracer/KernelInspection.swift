@@ -15,7 +15,9 @@ public struct KernelInspection: Sendable {
     /// Programs can be attached to tracepoints by their BTF.
     public let hasTracepoints: Bool?
     public let hasKprobes: Bool?
-    public let fentry: FentryTrial
+    public let hasFentry: Bool?
+    /// Why it has no fentry; nil: it has, or that could not be tried.
+    public let fentryRefusal: String?
     /// Drops and resets tell why.
     public let hasDropReasons: Bool?
     public let hasResetReasons: Bool?
@@ -44,7 +46,13 @@ public struct KernelInspection: Sendable {
         hasKprobes =
             !exists("/sys/bus/event_source/devices/kprobe/type")
             ? false : mayTry ? libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_KPROBE, nil) == 1 : nil
-        fentry = mayTry ? FentryTrial(types) : .unknown
+        if let types {
+            fentryRefusal = mayTry ? FentrySupport.probe(types.kernel).refusal : nil
+            hasFentry = mayTry ? fentryRefusal == nil : nil
+        } else {
+            fentryRefusal = "this kernel has no BTF"
+            hasFentry = false
+        }
         hasDropReasons = types.map {
             ($0.kernel.prototype(ofTracepoint: "kfree_skb")?.position(ofEnum: "skb_drop_reason") ?? 0) != 0
         }

@@ -96,7 +96,7 @@ final class TypeInformation {
 
     private func type(_ id: UInt32) -> UnsafePointer<btf_type>? { btf__type_by_id(handle, id) }
 
-    func identifier(of name: String, kind: Int) -> UInt32? {
+    private func identifier(of name: String, kind: Int) -> UInt32? {
         let id = btf__find_by_name_kind(handle, name, UInt32(kind))
         return id > 0 ? UInt32(id) : nil
     }

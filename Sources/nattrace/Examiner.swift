@@ -59,12 +59,6 @@ enum Examiner {
 
     private static func features(_ kernel: KernelInspection, _ functionNames: Presence) -> [Feature: Presence] {
         let noTypes = "the kernel describes no types"
-        let fentry: Presence =
-            switch kernel.fentry {
-            case .works: .present
-            case .refused(let why): .absent(why)
-            case .unknown: .unknown("not permitted to try")
-            }
         return [
             .types: Presence(kernel.hasTypes, ifUnknown: ""),
             .moduleTypes: Presence(
@@ -73,7 +67,8 @@ enum Examiner {
             .ringBuffer: Presence(kernel.hasRingBuffer, ifUnknown: noTypes),
             .tracepoints: Presence(kernel.hasTracepoints, ifUnknown: noTypes),
             .kprobes: Presence(kernel.hasKprobes, ifUnknown: "not permitted to try"),
-            .fentry: fentry,
+            .fentry: kernel.fentryRefusal.map(Presence.absent)
+                ?? Presence(kernel.hasFentry, ifUnknown: "not permitted to try"),
             .dropReasons: Presence(kernel.hasDropReasons, ifUnknown: noTypes),
             .resetReasons: Presence(kernel.hasResetReasons, ifUnknown: noTypes),
             .functionNames: functionNames,

@@ -16,20 +16,17 @@ struct KernelInspectionTests {
         #expect(KernelInspection.mode("]none[") == nil)
     }
 
-    @Test("Without the kernel's types nothing is tried")
-    func withoutTypes() {
-        #expect(FentryTrial(nil) == .refused("this kernel has no BTF"))
-    }
-
     @Test("What needs no privilege is known, the rest is tried where that is allowed")
     func running() {
         let kernel = KernelInspection()
-        let mayTry = kernel.fentry != .unknown
+        let mayTry = kernel.hasFentry != nil
         // In a user namespace that is not enough.
         if !CapabilitySet.effective.missingForTracing.isEmpty { #expect(!mayTry) }
         #expect((kernel.hasRingBuffer == nil) == !kernel.hasTypes)
         #expect((kernel.hasTracepoints == nil) == !kernel.hasTypes)
-        if mayTry, let features = try? KernelFeatures.probe() {
+        if mayTry, let types = try? KernelTypes(), let features = try? KernelFeatures.probe(types) {
+            #expect(kernel.hasFentry == (features.fentry.refusal == nil))
+            #expect(kernel.fentryRefusal == features.fentry.refusal)
             #expect(kernel.hasKprobes == features.kprobes)
             #expect(kernel.namesFunctions == nil || kernel.namesFunctions == features.syscallPrograms)
         }
