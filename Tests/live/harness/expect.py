@@ -164,7 +164,7 @@ def _as_step(step):
 
 
 def _resolve(value, hooks):
-    return value.value(hooks) if isinstance(value, ByHooks) else value
+    return _resolve(value.value(hooks), hooks) if isinstance(value, ByHooks) else value
 
 
 def compare_steps(expected, steps, hooks):
