@@ -46,6 +46,13 @@ HOLES += [
                  "listener_other_netns", "untracked")
 ]
 
+# The kernel has no fentry programs for functions with variable arguments, such as conntrack's two that log.
+HOLES += [
+    Hole("conntrack_invalid", "dropped", "that conntrack calls a SYN INVALID is told by a function with variable arguments, "
+         "which takes a kprobe", like_tracepoints("conntrack_invalid", "code", "checklist", "reason", "steps"),
+         "syn-with-bad-checksum/*", hooks="fentry alone"),
+]
+
 # Verdicts that need function hooks at times: with tracepoints alone their scenarios expect another one by themselves.
 # docs/evidence.md has the whole of it.
 WITHOUT_FUNCTIONS = {

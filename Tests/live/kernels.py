@@ -16,11 +16,13 @@ class Kernel:
     backends: tuple        # beside the program's own choice
 
 
+EACH = ("kprobe", "fentry", "tracepoint")
+# 5.10 has fentry for the kernel's own functions only, and none for those of modules, which is all of conntrack and NAT.
 KERNELS = {
-    "5.10": Kernel("11", ("module-types", "drop-reasons", "reset-reasons"), ("tracepoint",)),
-    "6.1": Kernel("12", ("reset-reasons",), ("tracepoint",)),
-    "6.12": Kernel("12, backports", (), ("tracepoint",)),
-    "7.2": Kernel("sid", (), ("tracepoint",)),
+    "5.10": Kernel("11", ("module-types", "drop-reasons", "reset-reasons"), ("kprobe", "tracepoint")),
+    "6.1": Kernel("12", ("reset-reasons",), EACH),
+    "6.12": Kernel("12, backports", (), EACH),
+    "7.2": Kernel("sid", (), EACH),
 }
 
 
@@ -36,8 +38,8 @@ def columns(names):
 
 HEAD = """# Kernels
 
-What each verdict comes to on the kernels that nattrace is tested on, by backend. `make test-kernels` runs it: with the
-backends that nattrace chooses itself, and with tracepoints alone. Printed by `Tests/live/matrix --document` from what
+What each verdict comes to on the kernels that nattrace is tested on, by backend. `make test-kernels` runs it: with what
+nattrace chooses itself, and with each backend that it can be told to use. Printed by `Tests/live/matrix --document` from what
 the tests expect (`Tests/live/kernels.py`, `Tests/live/holes.py`); a test sees to it that it is up to date.
 
 A hole is where a kernel, or a backend on it, tells less than another: a more general code stands, or something is not
@@ -73,11 +75,18 @@ def document():
         listed.append((because, gives, [code]))
         return len(listed)
 
-    rows = [[f"`{code}`", *(cell(code, *place) for place in places)] for code in matrix.CODES]
-    lines += ["", "## Verdicts", "", "Functions are hooked by kprobes. A number stands for a hole, which is below; in all "
-              "other cases the code is given there too.", "",
-              "| code | " + " | ".join(f"{name} {kind}" for name, kind in places) + " |",
-              "| --- |" + " --- |" * len(places), *("| " + " | ".join(row) + " |" for row in rows)]
+    # Row by row, so that holes are numbered from top to bottom; then kernels that tell the same are one column.
+    rows = [[cell(code, *place) for place in places] for code in matrix.CODES]
+    same = {}
+    for at, (name, kind) in enumerate(places):
+        same.setdefault((kind, tuple(row[at] for row in rows)), []).append(name)
+    heads = [f"{', '.join(names)} {kind}" for (kind, _), names in same.items()]
+    lines += ["", "## Verdicts", "",
+              "Functions are hooked by fentry or by kprobes; `fentry alone` is `--backend fentry`. A number stands for a hole,",
+              "which is below; in all other cases the code is given there too.", "",
+              "| code | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    lines += ["| " + " | ".join([f"`{code}`", *(cells[at] for _, cells in same)]) + " |"
+              for at, code in enumerate(matrix.CODES)]
     lines += ["", "## Holes", ""]
     lines += [f"{number}. {quoted(codes)}: {because}. "
               + (f"Instead: {quoted(gives)}." if gives else "The code is the same.")
