@@ -24,8 +24,8 @@ extension RulesetTexts {
 final class RulesetReader {
     /// Bytes that a tool may print; some 30000 rules.
     static let maximumLength = 4 << 20
-    /// Nanoseconds that a tool may take.
-    static let timeLimit: UInt64 = 2_000_000_000
+    /// Nanoseconds that a tool may take: so long that a busy machine runs it to its end, and one that hangs is noticed.
+    static let timeLimit: UInt64 = 5_000_000_000
     /// Nanoseconds for which a ruleset of x_tables counts as unchanged, which has no generation; and
     /// any, where the kernel has no cookie of a namespace to tell it from a later one of its number.
     static let unprovedAge: UInt64 = 1_000_000_000
