@@ -19,7 +19,7 @@ class Kernel:
 EACH = ("kprobe", "fentry", "tracepoint")
 # 5.10 has fentry for the kernel's own functions only, and none for those of modules, which is all of conntrack and NAT.
 KERNELS = {
-    "5.10": Kernel("11", ("module-types", "drop-reasons", "reset-reasons"), ("kprobe", "tracepoint")),
+    "5.10": Kernel("11", ("module-types", "drop-reasons", "reset-reasons", "function-names"), ("kprobe", "tracepoint")),
     "6.1": Kernel("12", ("reset-reasons",), EACH),
     "6.12": Kernel("12, backports", (), EACH),
     "7.2": Kernel("sid", (), EACH),

@@ -13,6 +13,7 @@ LACKS = {
     "module-types": "no BTF of modules, so no rules are traced",
     "drop-reasons": "drops have no reason",
     "reset-reasons": "resets have no reason",
+    "function-names": "programs cannot ask for the names of functions, which takes CAP_SYSLOG then",
 }
 
 
@@ -28,8 +29,15 @@ def lacking():
         "module-types": _describes_modules(),
         "drop-reasons": b"\0skb_drop_reason\0" in types,
         "reset-reasons": b"\0sk_rst_reason\0" in types,
+        "function-names": _runs_programs_that_ask(),
     }
     return frozenset(name for name in LACKS if not have[name])
+
+
+def _runs_programs_that_ask():
+    """Programs of the kind that may ask, by the function that runs them."""
+    with open("/proc/kallsyms") as symbols:
+        return any(line.endswith(" bpf_prog_test_run_syscall\n") for line in symbols)
 
 
 def _describes_modules():

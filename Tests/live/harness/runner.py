@@ -50,6 +50,7 @@ class Runner:
     def set_up(self):
         self.item.body(self.s)
         self.problems += self.s.problems
+        self.holes += self.s.holes
 
     @property
     def waits_for_tracing(self):

@@ -10,7 +10,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from . import client, conntrack, far_host, rules, sockets, topology, tracing
+from . import abilities, client, conntrack, far_host, rules, sockets, topology, tracing
 from .docker import Docker
 from .expect import Verdict
 from .program import Program, finish
@@ -57,6 +57,7 @@ class Vocabulary:
         self.listeners, self.problems, self.programs, self._clients = [], [], [], []
         self.arguments, self.once_tracing_do, self.phases, self.expected = [], [], [Phase()], []
         self.loss_allowed, self.total, self.zero_events, self.alone = False, None, False, False
+        self.holes = []
         self._far_hosts, self._dockers, self._settings_before = [], [], {}
 
     # Topology
@@ -211,6 +212,13 @@ class Vocabulary:
         if not holds:
             self.problems.append(text)
         return holds
+
+    def lacks(self, key):
+        """Whether the kernel lacks this (abilities.LACKS), for tests of the program itself: a hole, if it does."""
+        if key not in abilities.lacking():
+            return False
+        self.holes.append(abilities.LACKS[key])
+        return True
 
     def start(self, *arguments, ready=True, path=None, **options):
         """Starts the program; it is ended with the scenario at the latest."""

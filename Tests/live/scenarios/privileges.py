@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+from harness import abilities
 from harness.client import Dial
 from harness.lines import dataset, get
 from harness.scenario import IN_TURN, program_test
@@ -17,9 +18,7 @@ FOR_TOOLS = {"net_admin", "net_raw", "dac_read_search"}
 
 def useful():
     """All, but CAP_SYSLOG where the kernel (5.14) runs programs that ask it for the names of functions."""
-    with open("/proc/kallsyms") as symbols:
-        asks = any(line.endswith(" bpf_prog_test_run_syscall\n") for line in symbols)
-    return set(NUMBERS) - ({"syslog"} if asks else set())
+    return set(NUMBERS) - (set() if "function-names" in abilities.lacking() else {"syslog"})
 
 
 def as_nobody(capabilities, netns=None):
