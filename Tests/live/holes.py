@@ -46,18 +46,13 @@ HOLES += [
                  "listener_other_netns", "untracked")
 ]
 
-# The kernel has no fentry programs for functions with variable arguments, such as conntrack's two that log.
-HOLES += [
-    Hole("conntrack_invalid", "dropped", "that conntrack calls a SYN INVALID is told by a function with variable arguments, "
-         "which takes a kprobe", like_tracepoints("conntrack_invalid", "code", "checklist", "reason", "steps"),
-         "syn-with-bad-checksum/*", hooks="fentry alone"),
-]
-
-# Verdicts that need function hooks at times: with tracepoints alone their scenarios expect another one by themselves.
+# Verdicts that need function hooks at times: without them their scenarios expect another one by themselves. The kernel has
+# no fentry programs for functions with variable arguments, such as conntrack's two that log.
 # docs/evidence.md has the whole of it.
 WITHOUT_FUNCTIONS = {
     "conntrack_invalid": Without(("dropped", "reset_by_client", "synack_unanswered", "no_listener"),
-                                 "what conntrack calls INVALID only its functions tell"),
+                                 "what conntrack calls INVALID only those of its functions tell that log, which have "
+                                 "variable arguments and take a kprobe", with_fentry=True),
     "stale_conntrack": Without(("syn_unanswered",),
                                "an older entry is told from a new one only if it was answered once"),
     "accept_queue_full": Without(("unexplained",), "how long a SYN queue is only the look-up of the listener tells"),

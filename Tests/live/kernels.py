@@ -57,11 +57,12 @@ def document():
     listed = []
 
     def cell(code, name, kind):
-        kinds = {kind} if kind == "tracepoints" else {"functions", kind}
+        hooks = kind if kind == "tracepoints" else "functions"
         found = [(hole.because, hole.gives) for hole in HOLES
-                 if hole.code == code and hole.applies_where(kinds, KERNELS[name].lacks)]
-        if kind == "tracepoints" and code in WITHOUT_FUNCTIONS:
-            found.append((WITHOUT_FUNCTIONS[code].because, WITHOUT_FUNCTIONS[code].instead))
+                 if hole.code == code and hole.applies_where(hooks, KERNELS[name].lacks)]
+        without = WITHOUT_FUNCTIONS.get(code)
+        if without and (kind == "tracepoints" or kind == "fentry alone" and without.with_fentry):
+            found.append((without.because, without.instead))
         return ", ".join(f"({number_of(code, *each)})" for each in found) or "yes"
 
     def number_of(code, because, gives):

@@ -36,12 +36,6 @@ def hooks_of(start):
     return hooks
 
 
-def kinds_of_hooks(start):
-    """The same with the kind of function hooks that a run was left to, where that matters: `fentry alone`."""
-    used = set((get(start, "nattrace.backend") or {}).values())
-    return {hooks_of(start), *(["fentry alone"] if "fentry" in used and "kprobe" not in used else [])}
-
-
 # What the checklist says for a code unless the scenario says otherwise: it follows from the code's definition.
 _RESET = {"syn_arrived": True, "answer": "rst", "listener_matches": False}
 _DROPPED = {"syn_arrived": True, "answer": "none"}

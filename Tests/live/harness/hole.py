@@ -19,21 +19,25 @@ class Hole:
     change: Any
     scenarios: Any = "*"   # names with *, one or several
     lacks: tuple = ()      # keys of abilities.LACKS; all of them must be missing
-    hooks: Any = None      # one of expect.kinds_of_hooks; None: with all
+    hooks: Any = None      # functions or tracepoints; None: with either
 
-    def applies_where(self, kinds, lacking):
-        return set(self.lacks) <= set(lacking) and self.hooks in (None, *kinds)
+    def applies_where(self, hooks, lacking):
+        return set(self.lacks) <= set(lacking) and self.hooks in (None, hooks)
 
-    def applies(self, name, kinds, lacking):
+    def applies(self, name, hooks, lacking):
         patterns = (self.scenarios,) if isinstance(self.scenarios, str) else self.scenarios
-        return self.applies_where(kinds, lacking) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        return self.applies_where(hooks, lacking) and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True)
 class Without:
-    """What stands instead of a code that needs function hooks: its scenarios expect one of these by themselves."""
+    """What stands instead of a code that needs function hooks: its scenarios expect one of these by themselves.
+
+    with_fentry: whether it does so with `--backend fentry` as well, because the functions are none for fentry.
+    """
     instead: tuple
     because: str
+    with_fentry: bool = False
 
 
 def narrowed(verdicts, holes, hooks):

@@ -127,8 +127,7 @@ class Runner:
         """The connections of this scenario with what it expects; several on the same ports by order in time."""
         hooks, left = expect.hooks_of(start), list(own)
         lacking = abilities.lacking()
-        kinds = expect.kinds_of_hooks(start)
-        applying = [each for each in HOLES if each.applies(self.item.name, kinds, lacking)]
+        applying = [each for each in HOLES if each.applies(self.item.name, hooks, lacking)]
         rule_concluded = self.item.dialect == "iptables-legacy" or "module-types" in lacking
         for key, group in self._wanted_by_key().items():
             mine = [connection for connection in left if connection.key == key]
