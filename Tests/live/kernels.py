@@ -38,12 +38,13 @@ def columns(names):
 
 HEAD = """# Kernels
 
-What each verdict comes to on the kernels that nattrace is tested on, by backend. `make test-kernels` runs it: with what
-nattrace chooses itself, and with each backend that it can be told to use. Printed by `Tests/live/matrix --document` from what
-the tests expect (`Tests/live/kernels.py`, `Tests/live/holes.py`); a test sees to it that it is up to date.
+What each verdict comes to on the kernels that nattrace is tested on, by backend. `make test-kernels` runs it:
+with what nattrace chooses itself, and with each backend that it can be told to use. Printed by
+`Tests/live/matrix --document` from what the tests expect (`Tests/live/kernels.py`, `Tests/live/holes.py`); a
+test sees to it that it is up to date.
 
-A hole is where a kernel, or a backend on it, tells less than another: a more general code stands, or something is not
-said. A test fails if the outcome there is any other, and also if it is the full one.
+A hole is where a kernel, or a backend on it, tells less than another: a more general code stands, or something
+is not said. A test fails if the outcome there is any other, and also if it is the full one.
 """
 
 
@@ -83,8 +84,8 @@ def document():
         same.setdefault((kind, tuple(row[at] for row in rows)), []).append(name)
     heads = [f"{', '.join(names)} {kind}" for (kind, _), names in same.items()]
     lines += ["", "## Verdicts", "",
-              "Functions are hooked by fentry or by kprobes; `fentry alone` is `--backend fentry`. A number stands for a hole,",
-              "which is below; in all other cases the code is given there too.", "",
+              "Functions are hooked by fentry or by kprobes; `fentry alone` is `--backend fentry`. A number stands",
+              "for a hole, which is below; in all other cases the code is given there too.", "",
               "| code | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
     lines += ["| " + " | ".join([f"`{code}`", *(cells[at] for _, cells in same)]) + " |"
               for at, code in enumerate(matrix.CODES)]
@@ -95,8 +96,9 @@ def document():
     everywhere = [hole for hole in HOLES if hole.code is None]
     if everywhere:
         lines += ["", "Of any code:", ""]
-        lines += [f"- {', '.join(name for name in KERNELS if set(hole.lacks) <= set(KERNELS[name].lacks))}: {hole.because}."
-                  for hole in everywhere]
+        for hole in everywhere:
+            names = [name for name, kernel in KERNELS.items() if set(hole.lacks) <= set(kernel.lacks)]
+            lines.append(f"- {', '.join(names)}: {hole.because}.")
     return "\n".join(lines) + "\n"
 
 

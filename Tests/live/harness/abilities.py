@@ -1,4 +1,4 @@
-"""What this kernel tells a tracer, asked of the kernel itself: never of its version, since distributions take things over.
+"""What this kernel tells a tracer, asked of the kernel itself: not of its version, since distributions take things over.
 
 What a kernel lacks of it leads to holes (../holes.py): scenarios whose outcome is more general there.
 """

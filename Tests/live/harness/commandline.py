@@ -51,7 +51,8 @@ def parse(arguments):
                         help="how much slower than a real machine this one is (default: measured)")
     parser.add_argument("--save-recordings", metavar="DIR",
                         help="keep the recordings, named SCENARIO-6.1.ntrace and the like")
-    parser.add_argument("--kernel", metavar="RELEASE", help="run in a virtual machine with that kernel (6.1, 6.12)")
+    parser.add_argument("--kernel", metavar="RELEASE",
+                        help="run in a virtual machine with that kernel (5.10, 6.1, 6.12, 7.2)")
     parser.add_argument("--timeout", type=int, default=VM_TIMEOUT, metavar="S",
                         help=f"for the virtual machine (default: {VM_TIMEOUT})")
     parser.add_argument("--in-vm", action="store_true", help=argparse.SUPPRESS)

@@ -90,7 +90,7 @@ class Column:
         elif not self.results:
             self.problem = "ran no scenario"
         elif self.lacks_in_fact != frozenset(self.lacks):
-            self.problem = (f"it lacks {sorted(self.lacks_in_fact or ())}, where kernels.py says {sorted(self.lacks)}")
+            self.problem = f"it lacks {sorted(self.lacks_in_fact or ())}, where kernels.py says {sorted(self.lacks)}"
         elif status and not self.count("FAILED"):
             self.problem = f"ended with status {status}, although nothing failed"
         elif missing := [code for code, scenario in CODES.items()
@@ -109,8 +109,8 @@ class Column:
         return self.count("passed") + self.count("hole")
 
     def __str__(self):
-        return (f"{self.name}: {self.passed} passed, {self.count('hole')} of them holes, {self.count('not run')} not run, "
-                f"{self.failed} failed" + (f": {self.problem}" if self.problem else ""))
+        return (f"{self.name}: {self.passed} passed, {self.count('hole')} of them holes, "
+                f"{self.count('not run')} not run, {self.failed} failed" + (f": {self.problem}" if self.problem else ""))
 
 
 def table(columns):
