@@ -22,7 +22,7 @@ class Runner:
     """The parts of one scenario; `problems` is empty afterwards if it passed."""
 
     def __init__(self, item, settings, features, number):
-        self.item, self.settings, self.pace = item, settings, settings.pace
+        self.item, self.number, self.settings, self.pace = item, number, settings, settings.pace
         self.spaces = topology.Namespaces(f"nt-{os.getpid()}-{number}-", self.pace)
         self.temporary = tempfile.mkdtemp(prefix="nattrace-live-")
         # Ports of its own, below the ephemeral ones: runs at the same time do not see each other's connections.
