@@ -17,8 +17,11 @@ public final class BTFNames: KernelNames {
     private let findSubsystemReason: (_ module: String, _ value: UInt32) -> String?
 
     /// Of the running kernel. Throws `.unsupportedKernel` where it has no BTF.
-    public convenience init() throws(TracerError) {
-        self.init(from: try KernelTypes().kernel) { module, value in
+    public convenience init() throws(TracerError) { self.init(of: try KernelTypes()) }
+
+    /// `types`: those of the running kernel, where they were read already, which takes milliseconds.
+    convenience init(of types: KernelTypes) {
+        self.init(from: types.kernel) { module, value in
             // Rare: parsed again rather than kept. A module of another name or one that is not
             // loaded leaves the number.
             guard let types = try? KernelTypes(), let own = types.module(module) else { return nil }

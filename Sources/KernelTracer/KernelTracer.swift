@@ -22,6 +22,9 @@ public final class KernelTracer {
     /// that was, best first; where none was taken, all that were refused.
     public private(set) var declined: [Hook: [DeclinedWay]] = [:]
 
+    /// The running kernel's names for its numbers.
+    public let names: BTFNames
+
     private let features: KernelFeatures
     private let choice: BackendChoice
     private let filter: nattrace_filter
@@ -52,6 +55,7 @@ public final class KernelTracer {
         try CapabilitySet.effective.requireTracing()
         LibbpfLog.capture()
         let types = try KernelTypes()
+        names = BTFNames(of: types)
         features = try KernelFeatures.probe(types)
         if choice == .kprobe && !features.kprobes {
             throw .unsupportedKernel(

@@ -19,7 +19,7 @@ enum Examiner {
         do throws(TracerError) { tracer = try KernelTracer(filter: nothing) } catch { refusal = error }
         defer { tracer?.close() }
 
-        let facts = LiveFacts(names: try? BTFNames(), symbols: tracer)
+        let facts = LiveFacts(names: tracer?.names ?? (try? BTFNames()), symbols: tracer)
         var useful = CapabilitySet.tracing.union(facts.usefulCapabilities)
         // What could not be tried here would be of no use once it can.
         if tracer == nil, kernel.namesFunctions == true { useful = useful.subtracting([.syslog]) }

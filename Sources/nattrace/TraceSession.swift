@@ -39,7 +39,7 @@ final class TraceSession {
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         tracer = try KernelTracer(filter: request.filter, backend: request.backend)
-        facts = LiveFacts(names: try BTFNames(), symbols: tracer)
+        facts = LiveFacts(names: tracer.names, symbols: tracer)
         let now = monotonicTime()
         let start = StartInfo(
             version: nattraceVersion, hostName: hostName(), kernel: kernelRelease(), backends: tracer.backends,
