@@ -33,7 +33,8 @@ HOLES += [
          instead_of("socket_refused", "dropped", checklist={"listener_matches": None}, evidence=(), reason=(),
                     listener=None), "socket-filter-refuses/*", lacks=("drop-reasons",), hooks="tracepoints"),
     Hole("filter_rejected", "dropped", "what a rule in OUTPUT answers is not seen with tracepoints, and nf_hook_slow "
-         "drops for conntrack and NAT as well", instead_of("filter_rejected", "dropped", rule=None, no_rule=True, fields={}),
+         "drops for conntrack and NAT as well",
+         instead_of("filter_rejected", "dropped", rule=None, no_rule=True, checklist={"answer": "none"}),
          "rule-rejects-in-output/*", lacks=("drop-reasons",), hooks="tracepoints"),
     Hole("untracked", "no_listener", "IPv6 lets go of the mark of an untracked packet before TCP has it",
          instead_of("untracked", "no_listener", evidence=(), checklist={"conntrack": None}, steps=("syn",)),
