@@ -38,14 +38,24 @@ extension Case {
         }
         var found = candidates(.drop, for: drop)
         if found?.candidates.isEmpty == true { found = candidatesOfOtherHooks(for: drop) }
-        if isFreedByRule(drop) { return Decision(rule: found?.only) }
+        if isFreedByRule(drop) { return mayHaveBeenAnswered(drop, found) ? nil : Decision(rule: found?.only) }
         // nf_hook_slow frees for whoever says so, conntrack and NAT included: a rule it was only if
-        // there is one that must have met the packet, or is all that can have done it. What OUTPUT rewrote for a destination without route comes to
-        // no filter (nf_nat_ipv4_local_fn).
+        // there is one that must have met the packet, or is all that can have done it. What OUTPUT
+        // rewrote for a destination without route comes to no filter (nf_nat_ipv4_local_fn).
         guard let found, found.isComplete, found.only != nil || found.hasCertain, !conntrackRefused, clash == nil,
             missingRoute == nil
         else { return nil }
         return Decision(rule: found.only)
+    }
+
+    /// Whether a rule may have answered unseen what nftables freed. In OUTPUT its answer leaves first, and where the
+    /// drop is the first that was seen of the connection nothing was followed before. Then only rulesets tell.
+    private func mayHaveBeenAnswered(_ drop: Attempt.Drop, _ dropping: RuleCandidates?) -> Bool {
+        guard let step = step(drop.sighting), step.stage == .output, step.time == connection.startTime else {
+            return false
+        }
+        guard let dropping, dropping.isComplete, let rejecting = candidates(.reject, for: drop) else { return true }
+        return dropping.candidates.isEmpty || !rejecting.isComplete || !rejecting.candidates.isEmpty
     }
 
     /// The rule that answered with an RST or an ICMP error.

@@ -394,6 +394,28 @@ struct FilterDroppedTests {
         #expect(story.codes == [.filterDropped] && story.verdicts[0].stage == .output)
     }
 
+    @Test("What nftables freed in OUTPUT before anything was seen may have been answered: rulesets tell, or nobody")
+    func outputUnseen() {
+        func code(_ change: (FakeFacts) -> Void, after earlier: nattrace_observation...) -> VerdictCode? {
+            let story = Story()
+            change(story.facts)
+            story.tell(
+                earlier + [someSyn.with(.plain).dropped(in: "nft_do_chain", for: "NETFILTER_DROP", .output)],
+                at: .zero)
+            story.silence(until: Story.settled)
+            return story.codes.last
+        }
+        let drop = rule(.drop, at: .output)
+        let reject = rule(.reject, at: .output, handle: 8)
+        #expect(code { $0.rules(drop) } == .filterDropped)
+        #expect(code { $0.rules(reject) } == .filterRejected)
+        #expect(code { $0.rules(drop, reject) } == .dropped)
+        #expect(code { $0.rulesAmongOthers(drop) } == .dropped)
+        #expect(code { _ in } == .dropped)
+        // Its answer would have been seen.
+        #expect(code({ _ in }, after: someSyn.transmitted(by: "curl", pid: 4711)) == .filterDropped)
+    }
+
     @Test("The answer was dropped, and its way back is to be opened")
     func answer() {
         let answer = synack(from: inner, to: client)
