@@ -224,7 +224,13 @@ public final class KernelTracer {
         do throws(TracerError) {
             let types = try KernelTypes()
             let survey = HookSurvey(features: features, modules: modules, types: types, choice: choice)
-            let candidates = plans.map { Candidate($0, survey.ways(to: $0)) }.filter { $0.next != nil }
+            let findings = plans.map { (plan: $0, finding: survey.ways(to: $0)) }
+            // The module is there, and does not say what it takes.
+            for (plan, finding) in findings where finding.open.isEmpty && finding.module == nil {
+                declined[plan.hook] = finding.declined
+                report(plan.hook, finding.statusIfClosed)
+            }
+            let candidates = findings.map { Candidate($0, $1) }.filter { $0.next != nil }
             let configuration = Self.configuration(filter, types)
             let ready = candidates.compactMap {
                 $0.startingWithWay { $0.programs.allSatisfy { object.program($0) != nil } }
