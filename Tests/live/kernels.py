@@ -14,13 +14,14 @@ class Kernel:
     debian: str            # the release that it is taken from
     lacks: tuple           # keys of abilities.LACKS
     backends: tuple        # beside the program's own choice
+    fentry_takes_lookups: bool = True  # of listeners, which have more than six arguments
 
 
 EACH = ("kprobe", "fentry", "tracepoint")
 # 5.10 has fentry for the kernel's own functions only, and none for those of modules, which is all of conntrack and NAT.
 KERNELS = {
     "5.10": Kernel("11", ("module-types", "drop-reasons", "reset-reasons", "function-names"), ("kprobe", "tracepoint")),
-    "6.1": Kernel("12", ("reset-reasons",), EACH),
+    "6.1": Kernel("12", ("reset-reasons",), EACH, fentry_takes_lookups=False),
     "6.12": Kernel("12, backports", (), EACH),
     "7.2": Kernel("sid", (), EACH),
 }
@@ -62,7 +63,8 @@ def document():
         found = [(hole.because, hole.gives) for hole in HOLES
                  if hole.code == code and hole.applies_where(hooks, KERNELS[name].lacks)]
         without = WITHOUT_FUNCTIONS.get(code)
-        if without and (kind == "tracepoints" or kind == "fentry alone" and without.with_fentry):
+        if without and (kind == "tracepoints" or kind == "fentry alone" and (
+                without.with_fentry or without.without_lookups and not KERNELS[name].fentry_takes_lookups)):
             found.append((without.because, without.instead))
         return ", ".join(f"({number_of(code, *each)})" for each in found) or "yes"
 

@@ -34,10 +34,12 @@ class Without:
     """What stands instead of a code that needs function hooks: its scenarios expect one of these by themselves.
 
     with_fentry: whether it does so with `--backend fentry` as well, because the functions are none for fentry.
+    without_lookups: whether it does so where fentry does not take the look-ups of listeners.
     """
     instead: tuple
     because: str
     with_fentry: bool = False
+    without_lookups: bool = False
 
 
 def narrowed(verdicts, holes, hooks):

@@ -2,7 +2,7 @@
 
 import signal
 
-from harness import sockets
+from harness import sockets, ways
 from harness.expect import ByHooks, Verdict, sysctl_evidence
 from harness.scenario import IN_TURN, scenario
 from scenarios.published_port import published
@@ -82,13 +82,16 @@ SYN_QUEUES = {"of-the-socket": (1, 4, {}, ("net.ipv4.tcp_syncookies", "0")),
 def syn_queue_is_full(s):
     """Half-open requests fill it and SYN cookies are off. The queue of connections is empty.
 
-    Without function hooks the length of this queue is not known, and the SYN is swallowed without a drop.
+    Without a hook at the look-up the length of this queue is not known, and the SYN is swallowed without a drop.
     """
+    def by_lookup(functions, tracepoints):
+        return ByHooks(functions, tracepoints, needs=ways.LOOKUPS)
+
     backlog, number, settings, (name, value) = s.variant
     net, app, translated = half_open(s, backlog, number, settings)
     s.connect(net.client_ns, net.public, source=net.client, sees="timeout", patience=PATIENCE, verdict=Verdict(
-        ByHooks("accept_queue_full", "unexplained"), nat=translated, netns=net.server_ns,
-        evidence=ByHooks((queue_evidence(app, 0), sysctl_evidence(name, value)), ())))
+        by_lookup("accept_queue_full", "unexplained"), nat=translated, netns=net.server_ns,
+        evidence=by_lookup((queue_evidence(app, 0), sysctl_evidence(name, value)), ())))
 
 
 @scenario()

@@ -24,7 +24,7 @@ def notrack_before_the_dnat_rule(s):
     s.connect(net.client_ns, net.public, sees="refused", verdict=Verdict(
         "untracked", nat=False, netns=net.server_ns, checklist={"answer": "rst"}, reason=(net.public,),
         evidence=(rule_evidence(notrack),), no_steps=("nat.dnat", "conntrack.new"),
-        steps=ByHooks(functions=["syn", "conntrack.untracked", "listener", "reset"],
+        steps=ByHooks(functions=["syn", "conntrack.untracked", ways.listener_sought(dialled, False), "reset"],
                       tracepoints=["syn", "conntrack.untracked", "reset"])))
 
 
