@@ -9,6 +9,22 @@ from .program import finish
 SHOWING = ("--failed", "--verdict")
 
 
+# Filters: what matches only once it is translated is shown from then on, and others may be judged before.
+FILTERS = ("--dport", "--sport", "--port", "--daddr", "--saddr", "--addr", "-i", "--interface")
+FAMILIES = ("-4", "-6")
+
+
+def repeated(arguments):
+    """Those of a run's arguments with which a replay tells the same lines in the same order."""
+    kept, rest = showing(arguments), iter(arguments)
+    for argument in rest:
+        if argument in FILTERS:
+            kept += [argument, next(rest)]
+        elif argument in FAMILIES:
+            kept.append(argument)
+    return kept
+
+
 def showing(arguments):
     """Those of a run's arguments that a replay must repeat."""
     kept, rest = [], iter(arguments)
@@ -26,7 +42,7 @@ def told(lines):
 
 def compare(path, recording, live, arguments, pace):
     """Differences between the live lines and the replay's, and the replay's exit status if it is not 0."""
-    replay = finish(path, ["replay", recording, "--json", *showing(arguments)], pace)
+    replay = finish(path, ["replay", recording, "--json", *repeated(arguments)], pace)
     wrong = [f"replay: {text}" for text in replay.problems]
     if replay.status != 0:
         return wrong + [f"replay ended with {replay.status}: {replay.words.strip()}"]
