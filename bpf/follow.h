@@ -12,6 +12,7 @@
 
 #include "filter.h"
 
+/* User space sets the size of this map and of `followed` before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, NATTRACE_RING_BYTES);
@@ -19,10 +20,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, NATTRACE_LOST_COUNT);
+	__uint(max_entries, NATTRACE_COUNTER_COUNT);
 	__type(key, __u32);
 	__type(value, __u64);
-} lost SEC(".maps");
+} counters SEC(".maps");
 
 struct follow {
 	__u32 isn; /* the connection's; differs from the key where that is the server's number */
@@ -35,13 +36,13 @@ struct follow {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, NATTRACE_MAX_FOLLOWED);
+	__uint(max_entries, NATTRACE_CONNECTIONS * NATTRACE_NUMBERS);
 	__type(key, __u32);
 	__type(value, struct follow);
 } followed SEC(".maps");
 
 struct held {
-	__u32 count;
+	__u32 count; /* of what happened, kept or not */
 	__u32 filter; /* FILTER_* that hold so far */
 	struct nattrace_observation observation[NATTRACE_HELD_OBSERVATIONS];
 };
@@ -89,12 +90,24 @@ static __always_inline void await_ack(__u32 seq)
 	bucket[0] = seq;
 }
 
-static __always_inline void count_lost(__u32 what, __u64 times)
-{
-	__u64 *count = bpf_map_lookup_elem(&lost, &what);
+/*
+ * Handshakes that were refused, by their ISN: they stay refused. One that is followed from its middle
+ * on would look like another. Each has one place, which the next one takes.
+ */
+static __u32 refused[NATTRACE_REFUSED_ENTRIES];
 
-	if (count)
-		*count += times;
+static __always_inline __u32 *refused_place(__u32 isn)
+{
+	return &refused[(isn * 2654435769u) >> 18 & (NATTRACE_REFUSED_ENTRIES - 1)];
+}
+
+/* Atomic: a program may be interrupted by another one on the same CPU. */
+static __always_inline void count(__u32 what, __u64 times)
+{
+	__u64 *counter = bpf_map_lookup_elem(&counters, &what);
+
+	if (counter)
+		__sync_fetch_and_add(counter, times);
 }
 
 /* Returns how many were lost by it: 0 or 1. */
@@ -104,12 +117,27 @@ static __always_inline __u64 emit(const struct nattrace_observation *o)
 	return (__u64)bpf_ringbuf_output(&ring, (void *)o, sizeof(*o), 0) >> 63;
 }
 
-static __always_inline void follow(__u32 number, __u32 isn)
+/* To user space, or into the count of what did not get there. */
+static __always_inline void tell(const struct nattrace_observation *o)
+{
+	count(NATTRACE_COUNTER_OBSERVATIONS, 1);
+	if (emit(o))
+		count(NATTRACE_COUNTER_RING_FULL, 1);
+}
+
+/* False: there is no room for one more. */
+static __always_inline bool follow(__u32 number, __u32 isn)
 {
 	struct follow value = { .isn = isn };
 
-	if (bpf_map_update_elem(&followed, &number, &value, BPF_ANY))
-		count_lost(NATTRACE_LOST_FOLLOW_FULL, 1);
+	return !bpf_map_update_elem(&followed, &number, &value, BPF_ANY);
+}
+
+/* One more number of a handshake that is followed. */
+static __always_inline void follow_also(__u32 number, __u32 isn)
+{
+	if (!follow(number, isn))
+		count(NATTRACE_COUNTER_NUMBER_FULL, 1);
 }
 
 /* Whether a packet with these flags and numbers can be part of a handshake at all. */
@@ -137,6 +165,28 @@ static __always_inline bool is_followed(struct nattrace_observation *o, __u32 fi
 }
 
 /*
+ * Begins to follow a handshake. When user space does not keep up, those that are followed already come
+ * first: they will be explained in full. Of the others, those that end here are worth more than those
+ * that may yet succeed. Returns 0, or what to count where it is refused.
+ */
+static __always_inline __u32 begin(const struct nattrace_observation *o)
+{
+	bool ends = o->kind == NATTRACE_KIND_RESET || o->kind == NATTRACE_KIND_DROP;
+	__u64 unread = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u32 *place = refused_place(o->isn);
+	__u32 cause = NATTRACE_COUNTER_PRESSED;
+
+	if (unread <= (ends ? nattrace_config.ends_bytes : nattrace_config.pressed_bytes) &&
+	    (ends || *place != o->isn)) {
+		if (follow(o->isn, o->isn))
+			return 0;
+		cause = NATTRACE_COUNTER_FOLLOW_FULL;
+	}
+	*place = o->isn;
+	return cause;
+}
+
+/*
  * Keeps what happened to a SYN that does not pass the filter yet, or, if it
  * does now, lets all of that go. Returns whether it is followed from here on.
  */
@@ -145,7 +195,7 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 	__u32 isn = o->isn;
 	__u32 required = filter_required(), now = filter_holds(o);
 	struct held *h = NULL;
-	__u64 lost_now = 0;
+	__u32 kept = 0, refusal;
 
 	if (required != (now & required)) {
 		h = bpf_map_lookup_elem(&held, &isn);
@@ -161,10 +211,9 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 		if ((h->filter & required) != required) {
 			__u32 n = h->count;
 
-			if (n < NATTRACE_HELD_OBSERVATIONS) {
+			if (n < NATTRACE_HELD_OBSERVATIONS)
 				h->observation[n] = *o;
-				h->count = n + 1;
-			}
+			h->count = n + 1;
 			return false;
 		}
 	} else {
@@ -174,17 +223,26 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 			return false;
 	}
 
-	follow(isn, isn);
-	if (h) {
-		for (__u32 i = 0; i < NATTRACE_HELD_OBSERVATIONS && i < h->count; i++)
-			lost_now += emit(&h->observation[i]);
-		if (lost_now)
-			count_lost(NATTRACE_LOST_RING_FULL, lost_now);
-		if (h->count >= NATTRACE_HELD_OBSERVATIONS)
-			count_lost(NATTRACE_LOST_HELD_FULL, 1);
-		bpf_map_delete_elem(&held, &isn);
+	if (h)
+		kept = h->count;
+	refusal = begin(o);
+	if (refusal) {
+		count(NATTRACE_COUNTER_OBSERVATIONS, kept + 1);
+		count(refusal, kept + 1);
+	} else if (h) {
+		__u64 lost = 0;
+
+		for (__u32 i = 0; i < NATTRACE_HELD_OBSERVATIONS && i < kept; i++)
+			lost += emit(&h->observation[i]);
+		count(NATTRACE_COUNTER_OBSERVATIONS, kept);
+		if (lost)
+			count(NATTRACE_COUNTER_RING_FULL, lost);
+		if (kept > NATTRACE_HELD_OBSERVATIONS)
+			count(NATTRACE_COUNTER_HELD_FULL, kept - NATTRACE_HELD_OBSERVATIONS);
 	}
-	return true;
+	if (h)
+		bpf_map_delete_elem(&held, &isn);
+	return !refusal;
 }
 
 /*
@@ -219,15 +277,14 @@ static __noinline int observe(struct nattrace_observation *o, __u32 first, __u32
 		return 0;
 	/* TCP Fast Open: an answer may acknowledge the data in the SYN as well (RFC 7413, 4.2). */
 	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN && o->payload)
-		follow(o->seq + o->payload, o->isn);
+		follow_also(o->seq + o->payload, o->isn);
 	if ((o->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK)) {
 		if (!is_awaited(o->ack)) {
 			await_ack(o->ack);
-			follow(o->seq, o->isn);
+			follow_also(o->seq, o->isn);
 		}
 	}
-	if (emit(o))
-		count_lost(NATTRACE_LOST_RING_FULL, 1);
+	tell(o);
 	return 0;
 }
 

@@ -138,13 +138,15 @@ public final class Explainer {
     public func report(_ loss: Loss) {
         // What was due before is judged by what was known before, live as in a replay.
         advance(to: loss.time &- min(loss.time, ReorderBuffer.window))
-        lastLoss = loss.time
+        // Of a handshake that is not followed there is nothing to judge, and what was not told was seen.
+        if loss.scope == .observations { lastLoss = loss.time }
         totals.lost += loss.events
         sink.loss(loss)
     }
 
     /// Tracing ends: every connection still in flight gets the verdict that stands so far.
-    public func finish(at time: UInt64) {
+    /// `observations`: what the kernel side says of those that it made, where all of them were taken in.
+    public func finish(at time: UInt64, observations: ObservationCount? = nil) {
         advance(to: time)
         let open =
             isExhausted
@@ -158,6 +160,7 @@ public final class Explainer {
             conclude(connection, at: time, isFinal: true)
         }
         totals.time = time
+        totals.observations = observations
         sink.stop(totals)
     }
 

@@ -102,11 +102,14 @@ public struct RecordingEnd: Sendable, Hashable, Codable {
     /// Observations that crossed the ring buffer, and events that were lost.
     public var events: UInt64
     public var lost: UInt64
+    /// What the kernel side says of those that it made; nil: not known.
+    public var observations: ObservationCount?
 
-    public init(time: UInt64, events: UInt64, lost: UInt64) {
+    public init(time: UInt64, events: UInt64, lost: UInt64, observations: ObservationCount? = nil) {
         self.time = time
         self.events = events
         self.lost = lost
+        self.observations = observations
     }
 }
 

@@ -35,6 +35,7 @@ struct TraceRequest: Hashable, Sendable {
     var selection = VerdictSelection()
     var output = OutputRequest()
     var backend = BackendChoice.auto
+    var limits = TracerLimits.standard
 }
 
 /// `nattrace replay`

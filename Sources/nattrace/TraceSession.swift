@@ -38,7 +38,7 @@ final class TraceSession {
         self.request = request
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
-        tracer = try KernelTracer(filter: request.filter, backend: request.backend)
+        tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits)
         facts = LiveFacts(names: tracer.names, symbols: tracer)
         let now = monotonicTime()
         let start = StartInfo(
@@ -124,8 +124,10 @@ final class TraceSession {
         let complete = try collect()
         let time = min(now, complete) &- ReorderBuffer.window
         work(upTo: time, lettingPass: time)
+        tracer.forgetUnfollowed()
+        // What is judged next depends on what was lost by now.
+        if now >= nextLossCheck || complete != .max { try reportLosses(tracer.counts(), at: now) }
         if now >= nextLossCheck {
-            try reportLosses(at: now)
             if tracer.isPollingNeeded { tracer.lookForModules() }
             nextLossCheck = now &+ Self.lossInterval
         }
@@ -167,11 +169,12 @@ final class TraceSession {
         return max(next, now)
     }
 
-    private func reportLosses(at now: UInt64) throws(TracerError) {
-        var counts = try tracer.losses()
-        counts.append(LossCount(reason: "too many connections at once", total: explainer.evicted))
-        counts.append(LossCount(reason: "observation not understood", total: undecodable))
-        for loss in losses.news(in: counts, at: now) {
+    private func reportLosses(_ counts: KernelCounts, at now: UInt64) {
+        let own = [
+            LossCount(reason: "too many connections at once", scope: .output, total: explainer.evicted),
+            LossCount(reason: "observation not understood", total: undecodable),
+        ]
+        for loss in losses.news(in: counts.losses + own, at: now) {
             recorder?.loss(loss)
             explainer.report(loss)
         }
@@ -198,11 +201,13 @@ final class TraceSession {
     /// verdict that stands so far.
     private func finish() {
         notifySystemd("STOPPING=1")
+        tracer.stopObserving()
         while !explainer.isExhausted, let last = try? collect(), last != .max {}
         let now = monotonicTime()
         work(upTo: .max, lettingPass: now)
-        try? reportLosses(at: now)
-        explainer.finish(at: now)
+        let counts = try? tracer.counts()
+        if let counts { reportLosses(counts, at: now) }
+        explainer.finish(at: now, observations: explainer.isExhausted ? nil : counts?.observations.losing(undecodable))
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
         if case .failed(let error) = display.flush() { fail(error) }
         display.status.summary(explainer.totals)
@@ -224,7 +229,8 @@ struct LossReports {
             known[count.reason] = (count.total, now)
             guard count.total > before.total else { return nil }
             return Loss(
-                reason: count.reason, events: count.total - before.total, total: count.total, time: now,
+                reason: count.reason, scope: count.scope, events: count.total - before.total, total: count.total,
+                time: now,
                 since: before.time)
         }
     }

@@ -2,6 +2,7 @@
 // says what is right.
 
 import Handshake
+import KernelTracer
 
 /// Why a value is refused; ArgumentParser shows the description behind the value and its option.
 struct ValueError: Error, Equatable, CustomStringConvertible {
@@ -87,6 +88,41 @@ enum Values {
     static func count(_ text: String) throws(ValueError) -> Int {
         guard let number = decimal(text[...]), number > 0, let count = Int(exactly: number) else {
             throw ValueError("write a number from 1")
+        }
+        return count
+    }
+
+    /// `4M`, `512k`, `1G`, or a plain number of bytes; a unit is 1024 times the one before.
+    static func size(_ text: String) throws(ValueError) -> Int {
+        let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
+        let shift: Int? =
+            switch text[digits.endIndex...] {
+            case "": 0
+            case "k", "K": 10
+            case "M": 20
+            case "G": 30
+            default: nil
+            }
+        guard let shift, let count = decimal(digits), count > 0 else {
+            throw ValueError("write a size like 512k, 4M or 1G")
+        }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << UInt64(shift))
+        guard !overflow, let size = Int(exactly: bytes) else { throw ValueError("no machine has that much") }
+        return size
+    }
+
+    /// `size` within what is possible, which the message tells.
+    static func ringSize(_ text: String) throws(ValueError) -> Int {
+        let bytes = try size(text)
+        guard TracerLimits.ringRange.contains(bytes) else { throw ValueError("it can be from 64k to 1G") }
+        return bytes
+    }
+
+    /// Handshakes at once.
+    static func connections(_ text: String) throws(ValueError) -> Int {
+        let range = TracerLimits.connectionsRange
+        guard let count = try? count(text), range.contains(count) else {
+            throw ValueError("write a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return count
     }

@@ -1,6 +1,7 @@
 // Which observation belongs to which connection, when a verdict is given, and to whom it is told.
 
 import CNattrace
+import FoundationEssentials
 import Testing
 
 @testable import Handshake
@@ -577,6 +578,28 @@ struct TellingTests {
         story.ends(at: .seconds(1))
         #expect(story.sink.losses.map(\.events) == [3, 4])
         #expect(story.sink.totals?.lost == 7)
+    }
+}
+
+@Suite("What a loss makes doubtful")
+struct LossScopeTests {
+    @Test(
+        "Only what was lost of followed handshakes does",
+        arguments: [
+            (LossScope.observations, VerdictCode.unexplained), (.handshakes, .synUnanswered), (.output, .synUnanswered),
+        ])
+    func scopes(_ scope: LossScope, _ code: VerdictCode) {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1"))
+        story.loses(at: .seconds(1), scope: scope)
+        story.silence(until: .seconds(6))
+        #expect(story.codes == [code])
+    }
+
+    @Test("A loss recorded before there were scopes makes everything doubtful")
+    func older() throws {
+        let text = #"{"events":1,"reason":"ring buffer full","since":1,"time":2,"total":1}"#
+        #expect(try JSONDecoder().decode(Loss.self, from: Data(text.utf8)).scope == .observations)
     }
 }
 

@@ -158,6 +158,7 @@ struct ArticleCase {
         totals.verdicts = [.listenerLoopbackOnly: 1, .established: 2]
         totals.events = 57
         totals.time = startTime + 1_000_000
+        totals.observations = ObservationCount(made: 60, lost: 3)
         return totals
     }
 

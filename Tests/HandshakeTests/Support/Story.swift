@@ -65,10 +65,10 @@ final class Story {
         return start + UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
     }
 
-    /// Observations are lost.
-    func loses(at time: Duration) {
+    /// Something is lost.
+    func loses(at time: Duration, scope: LossScope = .observations) {
         let now = Self.clock(time)
-        explainer.report(Loss(reason: "ring buffer full", events: 1, total: 1, time: now, since: now))
+        explainer.report(Loss(reason: "any", scope: scope, events: 1, total: 1, time: now, since: now))
     }
 
     /// These happen, and then nothing until it has settled.
