@@ -37,6 +37,13 @@ struct Trace: ParsableCommand {
     @Option(help: ArgumentHelp("How to observe: auto takes the best that works.", valueName: "kind"))
     var backend = BackendChoice.auto
 
+    @Option(
+        help: ArgumentHelp(
+            "How much output may wait for who reads it, before steps and then verdicts are left out and counted: 64k"
+                + " to 1G. (default: 8M)", valueName: "size"),
+        transform: Values.backlog)
+    var outputBacklog = Display.defaultBacklog
+
     func run() throws {
         try TraceSession(request()).run()
     }
@@ -44,7 +51,8 @@ struct Trace: ParsableCommand {
     func request() throws(Failure) -> TraceRequest {
         TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
-            filterText: filters.text, selection: filters.selection, output: output.request, backend: backend)
+            filterText: filters.text, selection: filters.selection, output: output.request, backend: backend,
+            outputBacklog: outputBacklog)
     }
 
     private static func netns(_ argument: String) throws(Failure) -> UInt32 {

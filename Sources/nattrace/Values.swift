@@ -91,6 +91,32 @@ enum Values {
         return count
     }
 
+    /// A count, or 0.
+    static func countFromZero(_ text: String) throws(ValueError) -> Int {
+        guard let number = decimal(text[...]), let count = Int(exactly: number) else {
+            throw ValueError("write a number from 0")
+        }
+        return count
+    }
+
+    /// `64k`, `8M`, `1G`, or a plain number of bytes: what an output may keep waiting.
+    static func backlog(_ text: String) throws(ValueError) -> Int {
+        let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
+        let unit: UInt64? =
+            switch text[digits.endIndex...] {
+            case "": 1
+            case "k": 1 << 10
+            case "M": 1 << 20
+            case "G": 1 << 30
+            default: nil
+            }
+        guard let unit, let count = decimal(digits),
+            case (let size, false) = count.multipliedReportingOverflow(by: unit),
+            (1 << 16...1 << 30).contains(size)
+        else { throw ValueError("write a size from 64k to 1G, like 512k or 8M") }
+        return Int(size)
+    }
+
     /// Digits only: `UInt64("+1")` would take a sign.
     private static func decimal(_ text: Substring) -> UInt64? {
         text.utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) ? UInt64(text) : nil
