@@ -48,27 +48,24 @@ public final class RationingSink<Inner: Sink>: Sink {
 
     public func step(_ step: Step, of connection: Connection) {
         guard showsSteps else { return inner.step(step, of: connection) }
-        let waiting = output.unwritten
-        if isSparingSteps || waiting > limit / 2 {
-            isSparingSteps = waiting > limit / 4
+        if isSparingSteps || !hasRoom(within: limit / 2) {
+            isSparingSteps = !hasRoom(within: limit / 4)
             guard !isSparingSteps else { return leaveOut(at: step.time) }
         }
-        if leftOut > 0 { catchUp(waiting) }
+        if leftOut > 0 { catchUp() }
         inner.step(step, of: connection)
     }
 
     public func verdict(_ verdict: Verdict, of connection: Connection) {
-        let waiting = output.unwritten
         let bound = verdict.outcome == .success ? limit - limit / 4 : limit - limit / 16
-        guard waiting <= bound else { return leaveOut(at: verdict.time) }
-        if leftOut > 0 { catchUp(waiting) }
+        guard hasRoom(within: bound) else { return leaveOut(at: verdict.time) }
+        if leftOut > 0 { catchUp() }
         inner.verdict(verdict, of: connection)
     }
 
     public func loss(_ loss: Loss) {
-        let waiting = output.unwritten
-        guard waiting <= limit else { return leaveOut(at: loss.time) }
-        if leftOut > 0 { catchUp(waiting) }
+        guard hasRoom(within: limit) else { return leaveOut(at: loss.time) }
+        if leftOut > 0 { catchUp() }
         inner.loss(loss)
     }
 
@@ -82,11 +79,10 @@ public final class RationingSink<Inner: Sink>: Sink {
     public func tick(at time: UInt64) {
         inner.tick(at: time)
         guard leftOut > 0 else { return }
-        let waiting = output.unwritten
-        if waiting <= limit / 4 {
+        if hasRoom(within: limit / 4) {
             isSparingSteps = false
             report()
-        } else if waiting <= limit, output.written != reported.written,
+        } else if hasRoom(within: limit), output.written != reported.written,
             time >= reported.time &+ Self.reportInterval
         {
             // Who reads nothing at all would get one report after the other for the first thing to read.
@@ -94,9 +90,16 @@ public final class RationingSink<Inner: Sink>: Sink {
         }
     }
 
+    /// Whether no more waits than that. What was not tried to write yet does not count: a batch may be
+    /// as long as the least bound.
+    @inline(__always)
+    private func hasRoom(within bound: Int) -> Bool {
+        output.unwritten <= bound || output.count > 0 && output.flush() == .open && output.unwritten <= bound
+    }
+
     /// Before something is told: that something else was not, if there is room for all again.
-    private func catchUp(_ waiting: Int) {
-        guard waiting <= limit / 4 else { return }
+    private func catchUp() {
+        guard hasRoom(within: limit / 4) else { return }
         isSparingSteps = false
         report()
     }
@@ -118,9 +121,8 @@ public final class RationingSink<Inner: Sink>: Sink {
 
 extension RationingSink: BlockSink where Inner: BlockSink {
     public func folded(_ blocks: FoldedBlocks) {
-        let waiting = output.unwritten
-        guard waiting <= limit - limit / 16 else { return leaveOut(at: blocks.time) }
-        if leftOut > 0 { catchUp(waiting) }
+        guard hasRoom(within: limit - limit / 16) else { return leaveOut(at: blocks.time) }
+        if leftOut > 0 { catchUp() }
         inner.folded(blocks)
     }
 }

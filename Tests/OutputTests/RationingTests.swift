@@ -179,6 +179,20 @@ private final class Stuck {
         #expect(stuck.notes.losses.reduce(0) { $0 + $1.events } == stuck.sink.totalLeftOut)
     }
 
+    /// A reader that takes all gets all, although a batch is longer than steps may wait.
+    @Test func whatWasNotTriedYetIsNotLeftOut() {
+        let descriptor = open("/dev/null", O_WRONLY)
+        defer { close(descriptor) }
+        let output = OutputBuffer(outlet: Outlet(descriptor), name: "nowhere")
+        let notes = Notes(output, size: 1000)
+        let sink = RationingSink(notes, output: output, limit: OutputBuffer.batchBytes, showsSteps: true)
+        let article = ArticleCase()
+        for _ in 0..<1000 { sink.step(article.connection.steps[0], of: article.connection) }
+        for _ in 0..<1000 { sink.verdict(article.verdict, of: article.connection) }
+        #expect(notes.told.count == 2000)
+        #expect(sink.totalLeftOut == 0)
+    }
+
     @Test func stepsThatAreNotShownAreNotMissed() {
         let stuck = Stuck(units: 160, showsSteps: false)
         stuck.verdict(100)
