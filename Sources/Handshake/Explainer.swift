@@ -137,7 +137,7 @@ public final class Explainer {
 
     public func report(_ loss: Loss) {
         // What was due before is judged by what was known before, live as in a replay.
-        advance(to: loss.time &- min(loss.time, ReorderBuffer.window))
+        advance(to: loss.passed ?? loss.time &- min(loss.time, ReorderBuffer.window))
         // Of a handshake that is not followed there is nothing to judge, and what was not told was seen.
         if loss.scope == .observations { lastLoss = loss.time }
         totals.lost += loss.events

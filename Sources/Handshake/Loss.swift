@@ -21,9 +21,13 @@ public struct Loss: Sendable, Hashable, Codable {
     /// CLOCK_MONOTONIC, nanoseconds: the end and the beginning of the time in which it happened.
     public var time: UInt64
     public var since: UInt64
+    /// Up to when verdicts had been given by then, which is earlier where there is much to do: what follows is judged
+    /// by it, live as in a replay. nil: all of that time.
+    public var passed: UInt64?
 
     public init(
-        reason: String, scope: LossScope = .observations, events: UInt64, total: UInt64, time: UInt64, since: UInt64
+        reason: String, scope: LossScope = .observations, events: UInt64, total: UInt64, time: UInt64, since: UInt64,
+        passed: UInt64? = nil
     ) {
         self.reason = reason
         self.scope = scope
@@ -31,9 +35,10 @@ public struct Loss: Sendable, Hashable, Codable {
         self.total = total
         self.time = time
         self.since = since
+        self.passed = passed
     }
 
-    private enum CodingKeys: String, CodingKey { case reason, scope, events, total, time, since }
+    private enum CodingKeys: String, CodingKey { case reason, scope, events, total, time, since, passed }
 
     /// Recordings of versions that had no scopes count as the one that proves least.
     public init(from decoder: any Decoder) throws {
@@ -44,7 +49,8 @@ public struct Loss: Sendable, Hashable, Codable {
             events: try values.decode(UInt64.self, forKey: .events),
             total: try values.decode(UInt64.self, forKey: .total),
             time: try values.decode(UInt64.self, forKey: .time),
-            since: try values.decode(UInt64.self, forKey: .since))
+            since: try values.decode(UInt64.self, forKey: .since),
+            passed: try values.decodeIfPresent(UInt64.self, forKey: .passed))
     }
 }
 

@@ -52,4 +52,11 @@ public protocol Sink: AnyObject {
     func verdict(_ verdict: Verdict, of connection: Connection)
     func loss(_ loss: Loss)
     func stop(_ totals: Totals)
+    /// Time has passed, up to here at least, whether or not something happened; CLOCK_MONOTONIC,
+    /// nanoseconds. For sinks that have something to say after a while.
+    func tick(at time: UInt64)
+}
+
+extension Sink {
+    public func tick(at time: UInt64) {}
 }

@@ -15,6 +15,13 @@ import Glibc
 public final class EventLoop {
     public typealias Callback = () throws(TracerError) -> Void
 
+    /// What a descriptor is watched for.
+    public enum Readiness: Sendable {
+        case readable
+        /// Something can be written to it without waiting.
+        case writable
+    }
+
     /// A signal that `init` was given, by number.
     public var onSignal: (Int32) throws(TracerError) -> Void = { _ in }
     /// The deadline has passed. It stands no longer, and may be set anew here.
@@ -34,11 +41,19 @@ public final class EventLoop {
         try epoll.add(timer.descriptor, for: .readable, token: UInt64(timer.descriptor))
     }
 
-    /// Calls `action` for as long as `descriptor` is readable, or broken. The descriptor
-    /// stays the caller's, who must `unwatch` it before closing it.
-    public func watch(_ descriptor: Int32, _ action: @escaping Callback) throws(TracerError) {
+    /// Calls `action` for as long as `descriptor` is readable, or writable, or broken. It is watched
+    /// for one of both at a time. The descriptor stays the caller's, who must `unwatch` it before
+    /// closing it.
+    public func watch(
+        _ descriptor: Int32, for readiness: Readiness = .readable, _ action: @escaping Callback
+    ) throws(TracerError) {
         guard descriptor >= 0 else { throw .system(call: "epoll_ctl(EPOLL_CTL_ADD)", errno: EBADF) }
-        try epoll.add(descriptor, for: .readable, token: UInt64(descriptor))
+        let events: EpollSet.Events =
+            switch readiness {
+            case .readable: .readable
+            case .writable: .writable
+            }
+        try epoll.add(descriptor, for: events, token: UInt64(descriptor))
         watched[descriptor] = action
     }
 

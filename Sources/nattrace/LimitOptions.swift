@@ -7,7 +7,7 @@ struct LimitOptions: ParsableArguments {
         name: .customLong("buffer"),
         help: ArgumentHelp(
             "What the kernel may be ahead of this program: 512k, 64M. (default: 4M)", valueName: "size"),
-        transform: Values.ringSize)
+        transform: Values.bufferSize)
     var ringBytes: Int?
 
     @Option(
@@ -15,6 +15,13 @@ struct LimitOptions: ParsableArguments {
             "Handshakes followed at once. (default: \(TracerLimits.standard.connections))", valueName: "n"),
         transform: Values.connections)
     var maxConnections: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "How much output may wait for who reads it, before steps and then verdicts are left out and counted."
+                + " (default: 8M)", valueName: "size"),
+        transform: Values.bufferSize)
+    var outputBacklog = Display.defaultBacklog
 
     var limits: TracerLimits {
         let standard = TracerLimits.standard

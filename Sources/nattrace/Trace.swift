@@ -48,7 +48,7 @@ struct Trace: ParsableCommand {
         TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
             filterText: filters.text, selection: filters.selection, output: output.request, backend: backend,
-            limits: limits.limits)
+            limits: limits.limits, outputBacklog: limits.outputBacklog)
     }
 
     private static func netns(_ argument: String) throws(Failure) -> UInt32 {

@@ -20,6 +20,7 @@ final class TraceSession {
     private let explainer: Explainer
     private let recorder: RecordingWriter?
     private let display: Display
+    private let backlog: BacklogWatch
     private let start: StartInfo
     private var waiting = ReorderBuffer()
     private var losses: LossReports
@@ -55,7 +56,8 @@ final class TraceSession {
         let header = RecordingHeader(start: start, unansweredAfter: options.unansweredAfter)
         let recorder = try request.output.recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
-        display = Display(request.output)
+        display = Display(request.output, backlog: request.outputBacklog)
+        backlog = BacklogWatch(display, on: loop)
         let facts = facts
         let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
         let tracer = tracer
@@ -78,6 +80,7 @@ final class TraceSession {
             if number == SIGWINCH { display.resized() } else { loop.stop() }
         }
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
+        backlog.onWrite = { [unowned self] in look(at: display.state) }
         try loop.watch(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
 
         giveUpPrivileges()
@@ -122,16 +125,17 @@ final class TraceSession {
     private func turn() throws(TracerError) {
         let now = monotonicTime()
         let complete = try collect()
+        // What is judged next depends on what was lost by now. Without much in the ring, nothing was for want of room.
+        if now >= nextLossCheck || complete != .max { try reportLosses(tracer.counts(), at: now) }
         let time = min(now, complete) &- ReorderBuffer.window
         work(upTo: time, lettingPass: time)
         tracer.forgetUnfollowed()
-        // What is judged next depends on what was lost by now.
-        if now >= nextLossCheck || complete != .max { try reportLosses(tracer.counts(), at: now) }
         if now >= nextLossCheck {
             if tracer.isPollingNeeded { tracer.lookForModules() }
             nextLossCheck = now &+ Self.lossInterval
         }
-        write()
+        display.sink.tick(at: time)
+        try write()
         if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
         try loop.setDeadline(nextDeadline(after: now))
     }
@@ -165,6 +169,7 @@ final class TraceSession {
         var next = nextLossCheck
         if !waiting.isEmpty { next = min(next, now &+ ReorderBuffer.window) }
         if let due = explainer.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
+        if let due = display.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
         if let end { next = min(next, end) }
         return max(next, now)
     }
@@ -174,20 +179,26 @@ final class TraceSession {
             LossCount(reason: "too many connections at once", scope: .output, total: explainer.evicted),
             LossCount(reason: "observation not understood", total: undecodable),
         ]
-        for loss in losses.news(in: counts.losses + own, at: now) {
+        for loss in losses.news(in: counts.losses + own, at: now, passed: explainer.time) {
             recorder?.loss(loss)
             explainer.report(loss)
         }
     }
 
-    /// One write for each output. A reader that is gone is a reason to end, a full disk an error.
-    private func write() {
-        switch display.flush() {
+    /// One write for each output. What a reader does not take waits until it does.
+    private func write() throws(TracerError) {
+        look(at: display.flush())
+        if case .failed(let error)? = recorder?.flush() { fail(error) }
+        try backlog.watch()
+    }
+
+    /// A reader that is gone is a reason to end, a full disk an error.
+    private func look(at state: OutputBuffer.State) {
+        switch state {
         case .open: break
         case .readerGone: loop.stop()
         case .failed(let error): fail(error)
         }
-        if case .failed(let error)? = recorder?.flush() { fail(error) }
     }
 
     private func fail(_ error: OutputError) {
@@ -211,6 +222,10 @@ final class TraceSession {
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
         if case .failed(let error) = display.flush() { fail(error) }
         display.status.summary(explainer.totals)
+        try? loop.unwatch(tracer.descriptor)
+        backlog.drain()
+        if case .failed(let error) = display.state { fail(error) }
+        if let undelivered = display.undelivered() { failure = failure ?? undelivered }
     }
 }
 
@@ -222,16 +237,15 @@ struct LossReports {
 
     init(begin: UInt64) { self.begin = begin }
 
-    /// One report for each cause that struck since it was last asked.
-    mutating func news(in counts: [LossCount], at now: UInt64) -> [Loss] {
+    /// One report for each cause that struck since it was last asked. `passed`: see `Loss.passed`.
+    mutating func news(in counts: [LossCount], at now: UInt64, passed: UInt64) -> [Loss] {
         counts.compactMap { count in
             let before = known[count.reason] ?? (0, begin)
             known[count.reason] = (count.total, now)
             guard count.total > before.total else { return nil }
             return Loss(
                 reason: count.reason, scope: count.scope, events: count.total - before.total, total: count.total,
-                time: now,
-                since: before.time)
+                time: now, since: before.time, passed: passed)
         }
     }
 }

@@ -92,30 +92,30 @@ enum Values {
         return count
     }
 
-    /// `4M`, `512k`, `1G`, or a plain number of bytes; a unit is 1024 times the one before.
-    static func size(_ text: String) throws(ValueError) -> Int {
-        let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
-        let shift: Int? =
-            switch text[digits.endIndex...] {
-            case "": 0
-            case "k", "K": 10
-            case "M": 20
-            case "G": 30
-            default: nil
-            }
-        guard let shift, let count = decimal(digits), count > 0 else {
-            throw ValueError("write a size like 512k, 4M or 1G")
+    /// A count, or 0.
+    static func countFromZero(_ text: String) throws(ValueError) -> Int {
+        guard let number = decimal(text[...]), let count = Int(exactly: number) else {
+            throw ValueError("write a number from 0")
         }
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << UInt64(shift))
-        guard !overflow, let size = Int(exactly: bytes) else { throw ValueError("no machine has that much") }
-        return size
+        return count
     }
 
-    /// `size` within what is possible, which the message tells.
-    static func ringSize(_ text: String) throws(ValueError) -> Int {
-        let bytes = try size(text)
-        guard TracerLimits.ringRange.contains(bytes) else { throw ValueError("it can be from 64k to 1G") }
-        return bytes
+    /// `512k`, `4M`, `1G`, or a plain number of bytes, for what a buffer may hold; a unit is 1024 times the one before.
+    static func bufferSize(_ text: String) throws(ValueError) -> Int {
+        let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
+        let unit: UInt64? =
+            switch text[digits.endIndex...] {
+            case "": 1
+            case "k": 1 << 10
+            case "M": 1 << 20
+            case "G": 1 << 30
+            default: nil
+            }
+        guard let unit, let count = decimal(digits),
+            case (let size, false) = count.multipliedReportingOverflow(by: unit),
+            (1 << 16...1 << 30).contains(size)
+        else { throw ValueError("write a size from 64k to 1G, like 512k or 8M") }
+        return Int(size)
     }
 
     /// Handshakes at once.
