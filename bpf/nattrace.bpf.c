@@ -34,6 +34,7 @@ int BPF_PROG(trace_module_load, struct module *mod)
 		count(NATTRACE_COUNTER_OBSERVATIONS, 1);
 		count(NATTRACE_COUNTER_RING_FULL, 1);
 	}
+	wake();
 	return 0;
 }
 

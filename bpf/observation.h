@@ -22,10 +22,10 @@
 /* Bounds. Each has a name so that what falls out of one can be counted by it. */
 #define NATTRACE_CONNECTIONS 131072	    /* handshakes followed at once, unless asked for otherwise */
 #define NATTRACE_NUMBERS 2		    /* by which each may be known: the client's and the server's */
-#define NATTRACE_MAX_HELD 2048		    /* SYNs that may match only after translation */
+#define NATTRACE_MAX_HELD 4096		    /* SYNs that may match only after translation; a power of two */
 #define NATTRACE_HELD_OBSERVATIONS 8	    /* what is kept of each of those */
-#define NATTRACE_AWAITED_BUCKETS 16384	    /* handshakes whose last ACK is watched for: buckets, a power of two, */
-#define NATTRACE_AWAITED_WAYS 4		    /* and places in each */
+#define NATTRACE_AWAITED_BUCKETS 4096	    /* handshakes whose last ACK is watched for: buckets, a power of two, */
+#define NATTRACE_AWAITED_WAYS 8		    /* and places in each */
 #define NATTRACE_REFUSED_ENTRIES 16384	    /* handshakes remembered as refused; a power of two */
 #define NATTRACE_RING_BYTES (4 << 20)	    /* the ring buffer, unless asked for otherwise; a power of two */
 #define NATTRACE_FILTER_ENTRIES 16	    /* how often one kind of filter may be given */
@@ -231,7 +231,8 @@ struct nattrace_observation {
 
 	__u8 has_reason; /* reason holds a value: older kernels have none to give */
 	__u8 rule_family; /* NATTRACE_KIND_RULE: of the table, NFPROTO_* of linux/netfilter.h */
-	__u8 padding[2];
+	__u8 followed;	 /* the kernel side's own: its connection was found. To user space always 0 */
+	__u8 padding[1];
 };
 
 /* Closed interval, host order. */

@@ -7,7 +7,7 @@ import Glibc
 ///
 ///     let loop = try EventLoop(signals: [SIGINT, SIGTERM])
 ///     loop.onSignal = { [unowned loop] _ in loop.stop() }
-///     try loop.watch(tracer.descriptor) { try tracer.drain(limit: 4096) { ... } }
+///     try loop.watch(descriptor) { try read(descriptor) }
 ///     try loop.run()
 ///
 /// Make it before the process has other threads (see `SignalDescriptor`). A callback that
@@ -55,6 +55,18 @@ public final class EventLoop {
             }
         try epoll.add(descriptor, for: events, token: UInt64(descriptor))
         watched[descriptor] = action
+    }
+
+    /// Calls `action` when `descriptor` is readable, or broken: one time, and again after each `watchAgain`.
+    public func watchOnce(_ descriptor: Int32, _ action: @escaping Callback) throws(TracerError) {
+        guard descriptor >= 0 else { throw .system(call: "epoll_ctl(EPOLL_CTL_ADD)", errno: EBADF) }
+        try epoll.add(descriptor, for: [.readable, .once], token: UInt64(descriptor))
+        watched[descriptor] = action
+    }
+
+    /// Watches a descriptor once more that was given to `watchOnce`. If it is readable already, its action is next.
+    public func watchAgain(_ descriptor: Int32) throws(TracerError) {
+        try epoll.modify(descriptor, for: [.readable, .once], token: UInt64(descriptor))
     }
 
     public func unwatch(_ descriptor: Int32) throws(TracerError) {

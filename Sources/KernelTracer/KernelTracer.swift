@@ -37,6 +37,7 @@ public final class KernelTracer {
     private var ruleTrace: RuleTraceSwitch?
     private var reader: RingReader?
     private let followed: Int32
+    private let sleepFlag: SleepFlag
     private let counters: KernelCounters
     private let limits: TracerLimits
     /// Numbers that need not be followed any longer, to be removed all at once.
@@ -47,7 +48,7 @@ public final class KernelTracer {
     /// Skipped runs of programs that are attached no more.
     private var retiredSkips: UInt64 = 0
 
-    /// The ring buffer: readable while there are observations. For epoll(7), level-triggered.
+    /// The ring buffer: readable while there are observations. For epoll(7), one time each: see `willSleep()`.
     public let descriptor: Int32
 
     /// Loads and attaches; when it returns, every hook in `backends` observes.
@@ -99,6 +100,7 @@ public final class KernelTracer {
         reader = try RingReader(map: ring)
         followed = try object.map("followed")
         counters = KernelCounters(map: try object.map("counters"))
+        sleepFlag = try SleepFlag(map: try object.map(".data.wake"))
         self.object = object
 
         let standIns = candidates.filter { !$0.plan.standsInFor.isEmpty }
@@ -164,6 +166,14 @@ public final class KernelTracer {
         }
         return count
     }
+
+    /// From here on an observation makes `descriptor` readable. To be called before it is waited for; what came
+    /// before shows when waiting begins.
+    public func willSleep() { sleepFlag.set() }
+
+    /// From here on no observation wakes anybody, until `willSleep()`: the ring buffer is looked into from time to
+    /// time. That costs what is traced least.
+    public func isAwake() { sleepFlag.clear() }
 
     /// Stops following a handshake by one of its numbers, the client's ISN or the server's, with the next
     /// `forgetUnfollowed()`. Unknown ones are no error: a reset or a full map may have removed them before.

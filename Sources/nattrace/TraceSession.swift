@@ -34,6 +34,8 @@ final class TraceSession {
     private static let lossInterval: UInt64 = 1_000_000_000
     /// Observations taken from the ring before what they mean is worked out.
     private static let batch = 8192
+    /// Between two looks into the ring, in nanoseconds: a look costs some microseconds.
+    private static let shortestPause: UInt64 = 250_000
 
     init(_ request: TraceRequest) throws {
         self.request = request
@@ -81,7 +83,7 @@ final class TraceSession {
         }
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
         backlog.onWrite = { [unowned self] in look(at: display.state) }
-        try loop.watch(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
+        try loop.watchOnce(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
 
         giveUpPrivileges()
         display.sink.start(start)
@@ -122,7 +124,11 @@ final class TraceSession {
     // MARK: The loop's turn
 
     /// Takes what the ring holds, works out what is old enough, writes, and sets the next deadline.
+    ///
+    /// As long as something waits for its time, the ring is looked into by the clock. Only when nothing does, the
+    /// next observation wakes this process.
     private func turn() throws(TracerError) {
+        tracer.isAwake()
         let now = monotonicTime()
         let complete = try collect()
         // What is judged next depends on what was lost by now. Without much in the ring, nothing was for want of room.
@@ -137,7 +143,12 @@ final class TraceSession {
         display.sink.tick(at: time)
         try write()
         if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
+        // What is left in the ring waits no longer than it must.
+        guard complete == .max else { return try loop.setDeadline(now) }
         try loop.setDeadline(nextDeadline(after: now))
+        guard waiting.isEmpty else { return }
+        tracer.willSleep()
+        try loop.watchAgain(tracer.descriptor)
     }
 
     /// Empties the ring, or takes so much that the rest has to wait. Returns the time up to which
@@ -167,7 +178,9 @@ final class TraceSession {
 
     private func nextDeadline(after now: UInt64) -> UInt64 {
         var next = nextLossCheck
-        if !waiting.isEmpty { next = min(next, now &+ ReorderBuffer.window) }
+        if let oldest = waiting.oldest {
+            next = min(next, max(oldest &+ ReorderBuffer.window, now &+ Self.shortestPause))
+        }
         if let due = explainer.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
         if let due = display.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
         if let end { next = min(next, end) }

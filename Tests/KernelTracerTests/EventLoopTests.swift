@@ -143,6 +143,29 @@ struct EventLoopTests {
         #expect(try !timer.acknowledge())
     }
 
+    @Test("What is watched once is told once, and again when it is asked for again, also if it was ready before")
+    func watchedOnce() throws {
+        let loop = try EventLoop(signals: [])
+        let event = eventfd(1, Int32(EFD_CLOEXEC))
+        defer { close(event) }
+        var told = 0
+        try loop.watchOnce(event) {
+            told += 1
+            loop.stop()
+        }
+        try loop.run()
+        #expect(told == 1)
+        // Still readable, and nobody asks.
+        loop.onDeadline = { [unowned loop] in loop.stop() }
+        try loop.setDeadline(monotonicTime() + 20_000_000)
+        try loop.run()
+        #expect(told == 1)
+        try loop.watchAgain(event)
+        try loop.run()
+        #expect(told == 2)
+        try loop.unwatch(event)
+    }
+
     @Test("Signals are told by number, each once")
     func signals() throws {
         let loop = try EventLoop(signals: [SIGUSR1, SIGWINCH])

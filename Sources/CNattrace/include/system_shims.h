@@ -44,6 +44,14 @@ static inline int nattrace_membarrier_global(void)
 	return (int)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
+/// KernelTracer: stores where a BPF program reads, with a full barrier behind it. Swift's atomics want an object of
+/// their own.
+static inline void nattrace_store_flag(void *_Nonnull place, unsigned value)
+{
+	__atomic_store_n((unsigned *)place, value, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 /// Has a child that is spawned close what it inherited, from this descriptor on. Ours close by
 /// themselves; this is for what whoever started this program left open. Nothing before glibc 2.34.
 static inline void nattrace_spawn_close_from(posix_spawn_file_actions_t *_Nonnull actions, int first)
