@@ -154,7 +154,7 @@ final class TraceSession {
                 return
             }
             recorder?.observation(raw, passed: explainer.time)
-            explainer.observe(observation)
+            explainer.observe(observation, raw: raw)
         }
         if !explainer.isExhausted { explainer.advance(to: time) }
     }
