@@ -10,7 +10,7 @@ extension Explainer {
         switch item {
         case .observation(let raw):
             guard raw.time_ns <= limit else { return false }
-            if let observation = Observation(raw) { observe(observation) }
+            if let observation = Observation(raw) { observe(observation, raw: raw) }
         case .loss(let loss): report(loss)
         case .time(let passed): advance(to: min(passed.time, limit))
         case .end(let end): advance(to: min(end.time, limit))

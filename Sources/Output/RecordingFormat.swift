@@ -61,10 +61,13 @@ public struct RecordingHeader: Sendable, Hashable, Codable {
     public var observationSize: Int
     /// How long a handshake might stay without an answer, nanoseconds (`--unanswered-after`).
     public var unansweredAfter: UInt64
+    /// Connections kept at once (`--max-connections`); nil: made before it could be chosen.
+    public var maximumConnections: Int?
 
-    public init(start: StartInfo, unansweredAfter: UInt64) {
+    public init(start: StartInfo, unansweredAfter: UInt64, maximumConnections: Int? = nil) {
         self.start = start
         self.unansweredAfter = unansweredAfter
+        self.maximumConnections = maximumConnections
         observationVersion = UInt32(NATTRACE_OBSERVATION_VERSION)
         observationSize = MemoryLayout<nattrace_observation>.size
     }

@@ -60,7 +60,8 @@ public final class TerminalSink: Sink {
 
     public func verdict(_ verdict: Verdict, of connection: Connection) {
         header(connection, revised: verdict.isRevised)
-        if !follow {
+        // Where there is too much to do, it is not worth telling how one succeeded.
+        if !follow, !connection.isBrief {
             widths = [:]
             lastPlace = nil
             table(connection.steps.map { Row($0, of: connection, style: style) }, of: connection)

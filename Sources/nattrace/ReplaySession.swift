@@ -2,6 +2,7 @@
 
 import Glibc
 import Handshake
+import KernelTracer
 import Output
 
 /// Explains a recording up to its end, or up to where it is damaged.
@@ -16,6 +17,10 @@ struct ReplaySession {
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count
+        if let recorded = reader.header.maximumConnections {
+            // A damaged number must not make it ask for more memory than live.
+            options.maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections
+        }
         let display = Display(request.output)
         let explainer = Explainer(options: options, facts: reader.facts, sink: display.sink)
         let limit = request.output.duration.map { reader.header.start.time &+ $0 } ?? .max

@@ -27,6 +27,8 @@ final class TraceSession {
     private var end: UInt64?
     private var nextLossCheck: UInt64
     private var failure: Failure?
+    /// Up to then steps of what succeeds are left out. CLOCK_MONOTONIC, nanoseconds.
+    private var pressedUntil: UInt64 = 0
     /// Observations that this program does not know: the kernel side is its own, so none.
     private var undecodable: UInt64 = 0
 
@@ -34,6 +36,9 @@ final class TraceSession {
     private static let lossInterval: UInt64 = 1_000_000_000
     /// Observations taken from the ring before what they mean is worked out.
     private static let batch = 8192
+    private static let leftOut = "steps of successful connections left out under load"
+    /// For how long after it had fallen behind it saves work, in nanoseconds.
+    private static let pressure: UInt64 = 1_000_000_000
     /// Between two looks into the ring, in nanoseconds: a look costs some microseconds.
     private static let shortestPause: UInt64 = 250_000
 
@@ -55,7 +60,9 @@ final class TraceSession {
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count
-        let header = RecordingHeader(start: start, unansweredAfter: options.unansweredAfter)
+        options.maximumConnections = request.limits.connections
+        let header = RecordingHeader(
+            start: start, unansweredAfter: options.unansweredAfter, maximumConnections: options.maximumConnections)
         let recorder = try request.output.recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
         display = Display(request.output, backlog: request.outputBacklog)
@@ -131,6 +138,8 @@ final class TraceSession {
         tracer.isAwake()
         let now = monotonicTime()
         let complete = try collect()
+        if complete != .max { pressedUntil = now &+ Self.pressure }
+        explainer.isPressed = now < pressedUntil
         // What is judged next depends on what was lost by now. Without much in the ring, nothing was for want of room.
         if now >= nextLossCheck || complete != .max { try reportLosses(tracer.counts(), at: now) }
         let time = min(now, complete) &- ReorderBuffer.window
@@ -171,7 +180,7 @@ final class TraceSession {
                 return
             }
             recorder?.observation(raw, passed: explainer.time)
-            explainer.observe(observation)
+            explainer.observe(observation, raw: raw)
         }
         if !explainer.isExhausted { explainer.advance(to: time) }
     }
@@ -191,9 +200,11 @@ final class TraceSession {
         let own = [
             LossCount(reason: "too many connections at once", scope: .output, total: explainer.evicted),
             LossCount(reason: "observation not understood", total: undecodable),
+            LossCount(reason: Self.leftOut, scope: .output, total: explainer.stepsLeftOut),
         ]
         for loss in losses.news(in: counts.losses + own, at: now, passed: explainer.time) {
-            recorder?.loss(loss)
+            // A replay has the time to tell them.
+            if loss.reason != Self.leftOut { recorder?.loss(loss) }
             explainer.report(loss)
         }
     }

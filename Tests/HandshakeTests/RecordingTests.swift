@@ -87,7 +87,7 @@ private final class TextSink: Sink {
     func stop(_ totals: Totals) {}
 
     private func append(_ line: String, to connection: Connection) {
-        if let index = connections.firstIndex(where: { $0.connection === connection }) {
+        if let index = connections.firstIndex(where: { $0.connection.id == connection.id }) {
             connections[index].lines.append(line)
         } else {
             connections.append((connection, [line]))

@@ -150,7 +150,6 @@ struct ArticleCase {
             checklist: Checklist(synArrived: true, answer: .rst, conntrack: .new, listenerMatches: false),
             stage: .socket, function: "tcp_v\(version)_send_reset", reason: "NO_SOCKET", netns: space,
             netnsName: "gateway", rule: rule, process: python, duration: 60_499)
-        connection.verdict = verdict
     }
 
     static var totals: Totals {
