@@ -32,7 +32,7 @@ public final class Connection {
     /// As the packets really run after all translations seen so far; nil: not translated.
     public var translated: Tuple? { course.translated }
 
-    var trail = Trail()
+    let trail = Trail()
     /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
     var attempt = Attempt()
     /// Whether a SYN came by a place for the second time: nothing that it was answered with ended the client's wait.
@@ -103,6 +103,15 @@ public struct Course: Hashable, Sendable {
     /// As the packets really run after all translations seen so far; nil: not translated.
     public internal(set) var translated: Tuple?
     /// Devices by which the SYN first came in, and by which that namespace passed it on.
-    public internal(set) var ingressInterface: String?
-    public internal(set) var egressInterface: String?
+    public internal(set) var ingressInterface: String? {
+        get { ingressDevice.text }
+        set { ingressDevice = FixedName(newValue) }
+    }
+    public internal(set) var egressInterface: String? {
+        get { egressDevice.text }
+        set { egressDevice = FixedName(newValue) }
+    }
+    /// The same without strings; empty: not known.
+    var ingressDevice = FixedName()
+    var egressDevice = FixedName()
 }

@@ -1,20 +1,21 @@
 // Under which addresses a connection's packets were seen, and who translated them: by that, later
 // observations are known to be its own.
 
-/// What is known of the way that packets take: the tuples under which they were seen.
-struct Trail {
+/// What is known of the way that packets take: the tuples under which they were seen. One for each connection, and a
+/// class, since each question to a structure of so many lists would be asked of a copy of it.
+final class Trail {
     /// In the client's direction.
     private(set) var tuples: [Tuple] = []
     /// Entries whose decision or translation has its step already.
-    var trackedEntries: Set<UInt64> = []
-    var translations: Set<Translation> = []
+    var trackedEntries = Few<UInt64>()
+    var translations = Few<Translation>()
     var ingressNetns: UInt32?
     /// Entries that a SYN of this connection matched and that were older than it.
-    var olderEntries: Set<UInt64> = []
+    var olderEntries = Few<UInt64>()
     /// Who of this machine sent ICMP errors about it: seen going out before any came in.
-    var ownErrorSources: Set<IPAddress> = []
+    var ownErrorSources = Few<IPAddress>()
     /// Initial sequence numbers of servers whose SYN-ACK was first seen being made or going out.
-    var localNumbers: Set<UInt32> = []
+    var localNumbers = Few<UInt32>()
     /// Where the flow was translated, in the order of its way, with the rule where it is known.
     var translators: [Translator] = []
 
@@ -37,7 +38,7 @@ struct Trail {
     private static let maximumTuples = 16
 
     /// Once for each namespace and side; a rule that comes to be known later is added.
-    mutating func note(_ translator: Translator) {
+    func note(_ translator: Translator) {
         guard
             let index = translators.firstIndex(where: {
                 $0.netns == translator.netns && $0.action == translator.action
@@ -51,7 +52,7 @@ struct Trail {
         translators[index].after = translator.after
     }
 
-    mutating func note(_ tuple: Tuple) {
+    func note(_ tuple: Tuple) {
         guard !tuples.contains(tuple), tuples.count < Self.maximumTuples else { return }
         tuples.append(tuple)
     }

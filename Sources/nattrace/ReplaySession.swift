@@ -26,17 +26,15 @@ struct ReplaySession {
         let limit = request.output.duration.map { reader.header.start.time &+ $0 } ?? .max
 
         var damage: RecordingError?
-        var observations: ObservationCount?
         display.sink.start(reader.header.start)
         do {
-            while let item = try reader.next() {
-                if case .end(let end) = item, limit == .max { observations = end.observations }
-                guard explainer.replay(item, upTo: limit), !explainer.isExhausted, display.state == .open else { break }
-            }
+            try explainer.replay(reader, upTo: limit) { !explainer.isExhausted && display.state == .open }
         } catch {
             damage = error
         }
-        explainer.finish(at: max(explainer.time, reader.header.start.time), observations: observations)
+        explainer.finish(
+            at: max(explainer.time, reader.header.start.time),
+            observations: limit == .max ? reader.end?.observations : nil)
         if case .failed(let error) = display.flush() { throw Failure(error) }
         display.status.summary(explainer.totals)
         if let damage { throw damage }

@@ -188,8 +188,10 @@ struct NamesTests {
     func rules() {
         let facts = FakeFacts()
         let names = Names(facts: facts)
-        let seen = RuleSighting(
-            family: .ip, table: "filter", chain: nil, handle: 7, isPolicy: false, verdict: .drop)
+        var rule = nattrace_rule()
+        rule.handle_low = 7
+        withUnsafeMutableBytes(of: &rule.table) { $0.copyBytes(from: "filter".utf8) }
+        let seen = RuleSighting(family: .ip, rule: rule, isPolicy: false, verdict: .drop)
         let question = Question.rule(family: .ip, table: "filter", handle: 7, netns: 1)
         func text(at seconds: Double) -> String? {
             names.rule(seen, netns: 1, at: UInt64(seconds * 1_000_000_000)).text
@@ -240,7 +242,7 @@ struct ConnectionIdentityTests {
 struct TrailTests {
     @Test("A tuple is kept once, and found in its own direction only")
     func noted() {
-        var trail = Trail()
+        let trail = Trail()
         trail.note(flow(client, published))
         trail.note(flow(client, published))
         #expect(trail.tuples == [flow(client, published)])
@@ -250,14 +252,14 @@ struct TrailTests {
 
     @Test("A packet that is rewritten again and again does not grow it without end")
     func bounded() {
-        var trail = Trail()
+        let trail = Trail()
         for port in 1...1000 { trail.note(flow("198.51.100.7:\(port)", published)) }
         #expect(trail.tuples.count == 16)
     }
 
     @Test("A tuple with one end kept may belong to it, one with none kept does not")
     func sharedEnd() {
-        var trail = Trail()
+        let trail = Trail()
         trail.note(flow(client, published))
         #expect(trail.sharesEnd(with: flow(client, inner)))
         #expect(trail.sharesEnd(with: flow("192.0.2.1:1024", published)))
