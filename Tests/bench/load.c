@@ -18,6 +18,7 @@
  *   --cpu N           stay on that processor
  *   --fifo            run before everything that is not of real time
  *   --size N          bytes of a request and of a response (64), or of one bulk write (65536)
+ *   --backlog N       how many connections may wait at the listener (128)
  *   --hold            open the listener and the connection, print "ready", begin at the end of a line on stdin
  *
  * Two processes on one processor hand over to each other by blocking, so that the rate is the inverse of what an
@@ -57,9 +58,9 @@ static struct {
 	struct sockaddr_in server;
 	const char *listen_netns;
 	bool one, fifo, hold;
-	int cpu;
+	int cpu, backlog;
 	size_t size;
-} settings = { .seconds = 1, .count = UINT64_MAX, .cpu = -1 };
+} settings = { .seconds = 1, .count = UINT64_MAX, .cpu = -1, .backlog = 128 };
 
 /* Shared with the other process: what the server has taken in. */
 static volatile uint64_t *received;
@@ -111,7 +112,7 @@ static int new_listener(void)
 	}
 	fd = new_socket();
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    bind(fd, (struct sockaddr *)&settings.server, sizeof(settings.server)) || listen(fd, 128))
+	    bind(fd, (struct sockaddr *)&settings.server, sizeof(settings.server)) || listen(fd, settings.backlog))
 		fail("listen on port %u", ntohs(settings.server.sin_port));
 	if (settings.listen_netns && setns(home, CLONE_NEWNET))
 		fail("setns");
@@ -292,7 +293,8 @@ static void parse(int argc, char **argv)
 		{ "address", required_argument, NULL, 'a' },	  { "one", no_argument, NULL, '1' },
 		{ "listen-netns", required_argument, NULL, 'l' }, { "cpu", required_argument, NULL, 'c' },
 		{ "fifo", no_argument, NULL, 'f' },		  { "size", required_argument, NULL, 'z' },
-		{ "hold", no_argument, NULL, 'h' },		  {}
+		{ "hold", no_argument, NULL, 'h' },		  { "backlog", required_argument, NULL, 'b' },
+		{}
 	};
 	int option;
 
@@ -314,6 +316,7 @@ static void parse(int argc, char **argv)
 		case 'f': settings.fifo = true; break;
 		case 'z': settings.size = number(optarg); break;
 		case 'h': settings.hold = true; break;
+		case 'b': settings.backlog = number(optarg); break;
 		default: exit(64);
 		}
 	}

@@ -1,0 +1,180 @@
+"""Measures what nattrace costs, prints a table, and writes it as JSON.
+
+  Tests/bench/run [PART...] [--kernel NAME] [--quick] [--program FILE]
+  Tests/bench/run --document FILE...
+
+PART is traffic, programs, pipeline or flood (default: all; in a virtual machine, which is emulated, traffic, programs
+and of pipeline start and memory). --kernel 6.1 runs in a virtual machine with that kernel. Results lie in .build/bench.
+--document prints results that were written before as the tables of docs/performance.md.
+
+The exit status is 0 if all was measured, whether targets were met or not; 1 if something could not be.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+
+from . import flood, pipeline, programs, start, tables, traffic
+from .machine import BUILT, ROOT, conditions, namespaces
+
+VM = os.path.join(ROOT, "Tests", "live", "vm", "vm")
+VM_TIMEOUT = 2400
+PARTS = ("traffic", "programs", "pipeline", "flood")
+# What a part takes: seconds of one run of load, rounds, and so on; the long form, the short one, and both under
+# emulation, where everything is many times slower.
+FORMS = {
+    "long": dict(rounds=15, peers_every=3, seconds=0.4, replays=5, copies=200, live_runs=3, bursts=10, latencies=2500,
+                 memory_runs=3, in_flight=100_000, starts=9, flood_seconds=60, flood_rate=200_000,
+                 pipeline=("replay", "live", "latency", "memory", "start"), parts=PARTS),
+    "short": dict(rounds=4, peers_every=2, seconds=0.2, replays=2, copies=60, live_runs=1, bursts=5, latencies=400,
+                  memory_runs=1, in_flight=100_000, starts=3, flood_seconds=10, flood_rate=200_000,
+                  pipeline=("replay", "live", "latency", "memory", "start"), parts=PARTS),
+}
+EMULATED = {
+    "long": dict(FORMS["long"], rounds=4, peers_every=1, seconds=1.5, starts=3, live_runs=1, bursts=2, memory_runs=1,
+                 in_flight=20_000, pipeline=("start", "memory"), parts=PARTS[:3]),
+    "short": dict(FORMS["short"], rounds=2, peers_every=2, seconds=1, starts=1, memory_runs=1, in_flight=5_000,
+                  pipeline=("start", "memory"), parts=PARTS[:3]),
+}
+
+
+class Stopped(BaseException):
+    """A signal asked the run to end; everything is cleaned up on the way out."""
+
+
+def stop(number, _):
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="Tests/bench/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="PART", help="or, with --document, files")
+    parser.add_argument("--kernel", metavar="NAME", help="in a virtual machine: 5.10, 6.1, 6.12, 7.2; host: not in one")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: to see that it works")
+    parser.add_argument("--program", default=os.path.join(ROOT, ".build", "dist", "nattrace"), metavar="FILE")
+    parser.add_argument("--backend", action="append", help="measure traffic with these (default: those that differ)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of traffic")
+    parser.add_argument("--document", action="store_true", help="print the tables of results that were written before")
+    parser.add_argument("--in-vm", action="store_true", help=argparse.SUPPRESS)
+    settings = parser.parse_args(arguments)
+    if settings.document:
+        return settings
+    if unknown := [word for word in settings.words if word not in PARTS]:
+        parser.error(f"no part is called {unknown[0]}: there are {', '.join(PARTS)}")
+    form = (EMULATED if settings.in_vm else FORMS)["short" if settings.quick else "long"]
+    for name, value in form.items():
+        if getattr(settings, name, None) is None:
+            setattr(settings, name, value)
+    settings.parts = settings.words or form["parts"]
+    settings.program = os.path.abspath(settings.program)
+    return settings
+
+
+def main(arguments):
+    settings = parse(arguments)
+    if settings.document:
+        return document(settings.words)
+    if not os.access(settings.program, os.X_OK):
+        print(f"no program at {settings.program}: make dist, or name it with --program", file=sys.stderr)
+        return 66
+    if settings.kernel and settings.kernel != "host":
+        return in_vm(settings)
+    if os.geteuid():
+        print("benchmarks make network namespaces and trace: run them as root", file=sys.stderr)
+        return 77
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        return measure(settings)
+    except Stopped as signalled:
+        print(f"ended by signal {signalled.args[0]}", file=sys.stderr)
+        return 128 + signalled.args[0]
+
+
+def measure(settings):
+    namespaces()  # loads the modules whose functions are hooked
+    hooks = start.backends(settings.program)
+    if not hooks:
+        print("nattrace does not start here: see `nattrace doctor`", file=sys.stderr)
+        return 69
+    backends = settings.backend or different(hooks)
+    functions = bool(start.functions_of(hooks))
+    results = {"conditions": {**conditions(settings.program), "quick": settings.quick, "rounds": settings.rounds,
+                              "seconds": settings.seconds, "hooks": {name: hooks[name] for name in backends}},
+               "rows": {}, "samples": {}, "problems": []}
+
+    def part(name, work):
+        if name not in settings.parts:
+            return
+        try:
+            work()
+        except Exception as problem:  # one part that fails must not lose the others
+            traceback.print_exc()
+            results["problems"].append(f"{name}: {problem}")
+
+    def traffic_part():
+        results["rows"]["traffic"], results["samples"]["traffic"] = traffic.measure(settings, backends, functions)
+        results["problems"] += [f"{name}: {problem}" for name, problem in results["samples"]["traffic"].items()
+                                if isinstance(problem, str)]
+
+    def programs_part():
+        results["programs"] = programs.measure(settings, backends)
+
+    def pipeline_part():
+        results["rows"]["pipeline"], results["samples"]["pipeline"] = pipeline.measure(settings, hooks)
+
+    def flood_part():
+        results["rows"]["flood"], results["flood"] = flood.measure(settings, backends[0])
+
+    part("traffic", traffic_part)
+    part("programs", programs_part)
+    part("pipeline", pipeline_part)
+    part("flood", flood_part)
+    write(results)
+    print(tables.text(results), end="")
+    return 1 if results["problems"] else 0
+
+
+def different(hooks):
+    """The backends whose hooks are not those of one named before: `auto` is often the same as another."""
+    found = {}
+    for name in ("tracepoint", "kprobe", "fentry", "auto"):
+        if name in hooks and hooks[name] not in found.values():
+            found[name] = hooks[name]
+    functions = [name for name in found if name != "tracepoint"]
+    # Where functions can be hooked, tracepoints alone are for those who ask for them.
+    return functions or list(found)
+
+
+def write(results):
+    os.makedirs(BUILT, exist_ok=True)
+    path = os.path.join(BUILT, f"{results['conditions']['kernel']}.json")
+    with open(path + ".tmp", "w") as file:
+        json.dump(results, file, indent=1)
+        file.write("\n")
+    os.rename(path + ".tmp", path)
+    print(f"written to {os.path.relpath(path, ROOT)}", file=sys.stderr)
+
+
+def document(paths):
+    for path in paths:
+        with open(path) as file:
+            results = json.load(file)
+        print(f"## {results['conditions']['kernel']}\n")
+        print(tables.text(results, tables.markdown))
+    return 0
+
+
+def in_vm(settings):
+    inner = [sys.executable, os.path.join(ROOT, "Tests", "bench", "run"), "--in-vm", "--program", settings.program,
+             *settings.words]
+    inner += ["--quick"] if settings.quick else []
+    inner += [word for backend in settings.backend or () for word in ("--backend", backend)]
+    sys.stdout.flush()
+    os.execv(VM, [VM, "run", settings.kernel, "--timeout", str(VM_TIMEOUT), "--out", BUILT, "--", *inner])

@@ -1,0 +1,137 @@
+"""Whoever looks on while traffic runs: nattrace, and programs from Debian's packages that do the nearest same."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from . import processes
+from .load import CLOSED, PORT
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PATIENCE = 180  # seconds: under emulation everything is slow
+
+
+class NotReady(Exception):
+    """An observer did not start."""
+
+
+class Observer:
+    """One run of a program: ready when the block is entered, gone when it is left. What it prints goes to a file."""
+
+    def __init__(self, words, ready, stdout=None):
+        """ready(out, err): whether what it printed by now says so."""
+        self.words, self._ready = words, ready
+        self._folder = None
+        self._stdout = stdout
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="nt-bench-")
+        self.out, self.err = (os.path.join(self._folder.name, name) for name in ("out", "err"))
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stderr=err,
+                                            stdout=self._stdout if self._stdout is not None else out)
+        self.pid = self.process.pid
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready(self.read(self.out), self.read(self.err)):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                said = (self.read(self.err) or self.read(self.out))[-400:]
+                self.__exit__()
+                raise NotReady(f"{self.words[0]} was not ready: {said.strip()}")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._folder.cleanup()
+
+    def stop(self):
+        """Asks it to end, and waits; its output can be read until the block is left."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    @staticmethod
+    def read(path, most=65536):
+        try:
+            with open(path, errors="replace") as file:
+                return file.read(most)
+        except OSError:
+            return ""
+
+    @property
+    def seconds(self):
+        return processes.seconds_of(self.pid)
+
+    def last_line(self):
+        """The last of the JSON lines that were printed."""
+        with open(self.out, "rb") as file:
+            file.seek(max(0, os.path.getsize(self.out) - 65536))
+            lines = file.read().splitlines()
+        return json.loads(lines[-1])
+
+
+class Nattrace(Observer):
+    """Prints JSON lines to a file. `ports` are those that the filter matches."""
+
+    def __init__(self, program, ports, backend=None, more=(), stdout=None):
+        words = [program, "--json", *(word for port in ports for word in ("--dport", str(port)))]
+        words += ["--backend", backend] if backend else []
+        # The line on stderr comes last: then everything is attached, and the start line is out.
+        super().__init__([*words, *more], lambda _, err: "tracing" in err, stdout)
+
+    @classmethod
+    def matching(cls, program, backend=None, **options):
+        return cls(program, (PORT, CLOSED), backend, **options)
+
+    @classmethod
+    def of_another_port(cls, program, backend=None):
+        return cls(program, (1,), backend)
+
+    def start_line(self):
+        return json.loads(self.read(self.out).splitlines()[0])
+
+
+class Bpftrace(Observer):
+    """../peers/*.bt: prints the same facts of the same functions, by the same filter."""
+
+    def __init__(self, functions):
+        text = "".join(self.read(os.path.join(HERE, "peers", name)) for name in
+                       ["handshake.bt", *(["functions.bt"] if functions else [])])
+        # The command of -c runs once all is attached, and bpftrace ends with it.
+        marker = tempfile.NamedTemporaryFile("w", prefix="nt-bench-ready-", suffix=".txt")
+        marker.write("all attached\n")
+        marker.flush()
+        self._marker = marker
+        words = ["bpftrace", "-c", f"{shutil.which('tail')} -f {marker.name}", "-e", text, str(PORT), str(CLOSED)]
+        if not os.path.exists("/sys/kernel/tracing/events"):
+            # It looks tracepoints up in tracefs: mounted for it alone where the machine has not.
+            words = ["unshare", "--mount", "sh", "-c", 'mount -t debugfs debugfs /sys/kernel/debug && '
+                     'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"', "sh", *words]
+        super().__init__(words, lambda out, _: "all attached" in out)
+
+
+class Tcpdump(Observer):
+    """Packets of the port to a file, on all devices of the namespace. It has no other way to ask for handshakes."""
+
+    def __init__(self, place):
+        self._file = tempfile.NamedTemporaryFile(prefix="nt-bench-", suffix=".pcap")
+        super().__init__(place.enter(["tcpdump", "-Z", "root", "-i", "any", "-s", "128", "-w", self._file.name,
+                                      f"tcp port {PORT} or tcp port {CLOSED}"]), lambda _, err: "listening on" in err)
+
+
+class Conntrack(Observer):
+    """Events of the table of one namespace."""
+
+    def __init__(self, place):
+        begun = time.monotonic()
+        super().__init__(place.enter(["conntrack", "-E", "-p", "tcp", "-o", "timestamp"]),
+                         # It says nothing when it is ready.
+                         lambda *_: time.monotonic() > begun + 1)
