@@ -70,9 +70,9 @@ def flood(*words, **options):
 
 
 @contextlib.contextmanager
-def listening(place, address, port):
-    """A server that accepts whatever comes, with queues that no flood of ours fills."""
-    words = place.enter([LOAD, "connect", "--address", address, "--port", str(port), "--backlog", str(1 << 20), "--hold"])
+def listening(place, address, port, backlog):
+    """A server that accepts whatever comes. `backlog`: so many handshakes may be half done."""
+    words = place.enter([LOAD, "connect", "--address", address, "--port", str(port), "--backlog", str(backlog), "--hold"])
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             if process.stdout.readline() != b"ready\n":

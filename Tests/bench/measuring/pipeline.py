@@ -25,7 +25,7 @@ STOPPED_CONNECTIONS = 1500
 
 
 def measure(settings, hooks):
-    lines, samples = [], {}
+    lines, notes, samples = [], [], {}
     backends = [name for name in hooks if name == "auto"] or list(hooks)
     spaces = namespaces()
     try:
@@ -39,9 +39,10 @@ def measure(settings, hooks):
                 print(f"  pipeline: {name}", file=sys.stderr)
                 more, samples[name] = work()
                 lines += more
+                notes += samples[name].pop("notes", [])
     finally:
         spaces.remove()
-    return lines, samples
+    return lines, notes, samples
 
 
 # Replay
@@ -59,8 +60,10 @@ def _replay(settings, place):
                 seconds, line = _replay_once(settings.program, path, out, how)
                 events = line["nattrace"]["events"]
                 found.append(events / seconds)
-    return [row(f"replay to a {how}", "observations a processor s", summary(found), "replay")
-            for how, found in results.items()], {"observations": events, **results}
+    return [row("replay, JSON lines", f"to a {how}", "observations a processor s", summary(found), "replay")
+            for how, found in results.items()], {
+                "notes": [f"replay: {events:,} observations a run, of {RECORDED:,} recorded connections at "
+                          f"{RECORDED_RATE:,} a second, {settings.copies} times over"], **results}
 
 
 def _recorded(settings, place, folder):
@@ -114,9 +117,9 @@ def _live(settings, place, backend):
                 line = observer.last_line()["nattrace"]
                 lost += line["lost"]["total"]
                 found.append(line["events"] / spent)
-    return [row("live, a filled ring to a file", "observations a processor s", summary(filled), "live"),
-            row("live, as they come, to a file", "observations a processor s", summary(flowing))], \
-        {"filled": filled, "flowing": flowing, "lost": lost}
+    return [row("live, JSON lines to a file", "a filled ring", "observations a processor s", summary(filled), "live"),
+            row("live, JSON lines to a file", "as they come", "observations a processor s", summary(flowing))], \
+        {"filled": filled, "flowing": flowing, "notes": [f"live: {lost:,} observations were lost"] if lost else []}
 
 
 def _burst(observer, place, stopped):
@@ -150,10 +153,11 @@ def _latency(settings, place, backend):
         raise load.Failed("no step was read")
     shares = ((0.5, "p50"), (0.99, "p99"))
     values = [[percentile(part, share) for part in _parts(late)] for share, _ in shares]
-    lines = [row(f"step to line, {name}", "µs", summary(found), "latency p99" if name == "p99" else None)
+    lines = [row("from step to line, idle", name, "µs", summary(found), "latency p99" if name == "p99" else None)
              for (_, name), found in zip(shares, values)]
-    lines.append(row("byte to reader, p99 (no tracer)", "µs", summary([percentile(part, 0.99) for part in _parts(bare)])))
-    return lines, {"steps": len(late), "p999": percentile(late, 0.999), "most": max(late)}
+    lines.append(row("from step to line, idle", "p99 of a bare pipe", "µs", summary([percentile(part, 0.99) for part in _parts(bare)])))
+    return lines, {"notes": [f"from step to line: of {len(late):,} steps, in seven parts; over all p99.9 "
+                             f"{percentile(late, 0.999):,.0f} µs, at most {max(late):,.0f} µs"]}
 
 
 def _parts(values, number=7):
@@ -232,7 +236,7 @@ def _memory(settings, spaces, backend):
     at_start, in_flight, seen = [], [], []
     for _ in range(settings.memory_runs):
         # A listener of its own for each run: the half-open handshakes of the one before end with it.
-        with load.listening(near, NEAR_ADDRESS, load.PORT), \
+        with load.listening(near, NEAR_ADDRESS, load.PORT, 2 * settings.in_flight), \
                 observers.Nattrace.matching(settings.program, backend, more=["--unanswered-after", "10m"]) as observer:
             processes.seconds_once_idle(observer.pid)
             at_start.append(processes.resident_mib(observer.pid))
@@ -243,15 +247,18 @@ def _memory(settings, spaces, backend):
             observer.stop()
             line = observer.last_line()["nattrace"]
             seen.append({"events": line["events"], "lost": line["lost"], "verdicts": line["verdicts"]})
-    return [row("resident at start", "MiB", summary(at_start), "resident at start"),
-            row(f"resident after {settings.in_flight:,} SYNs in 5 s, unanswered", "MiB", summary(in_flight),
-                "resident in flight")], {"at the end": seen}
+    return [row("resident", "at start", "MiB", summary(at_start), "resident at start"),
+            row("resident", f"{settings.in_flight:,} in flight", "MiB", summary(in_flight),
+                "resident in flight")], {"at the end": seen, "notes": [
+                    f"resident: {settings.in_flight:,} SYNs from spoofed sources to a listener, within 5 s and never "
+                    f"answered further; at the end {sum(one['verdicts'].values()):,} had a verdict, "
+                    f"{one['lost']['total']:,} observations were lost" for one in seen[-1:]]}
 
 
 # Start
 
 def _start(settings, hooks):
     times = start.measure(settings.program, hooks, settings.starts)
-    lines = [row(f"start to ready, {name}", "ms", summary([value * 1000 for value in found]))
+    lines = [row("start to ready", name, "ms", summary([value * 1000 for value in found]))
              for name, found in times.items()]
-    return lines, {name: found for name, found in times.items()}
+    return lines, dict(times)

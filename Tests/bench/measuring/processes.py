@@ -11,6 +11,14 @@ from harness import leftovers, topology
 
 BPF_SYSCALL = {"x86_64": 321, "aarch64": 280}
 BPF_ENABLE_STATS = 32
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def end_with_parent(number):
+    """The kernel sends this process a signal when its parent is gone."""
+    _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def descendants(pid):
@@ -62,9 +70,8 @@ def resident_mib(pid, field="VmRSS"):
 def program_statistics():
     """The kernel counts runs and time of BPF programs as long as this descriptor is open; whoever dies, it ends."""
     number = BPF_SYSCALL[platform.machine()]
-    libc = ctypes.CDLL(None, use_errno=True)
     attributes = (ctypes.c_uint32 * 4)()  # type 0: BPF_STATS_RUN_TIME
-    descriptor = libc.syscall(number, BPF_ENABLE_STATS, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    descriptor = _libc.syscall(number, BPF_ENABLE_STATS, ctypes.byref(attributes), ctypes.sizeof(attributes))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "BPF_ENABLE_STATS: " + os.strerror(ctypes.get_errno()))
     try:

@@ -1,13 +1,13 @@
 """Results as text: a table on the terminal, and the same as the sections of docs/performance.md."""
 
-WORDS = {"of untraced": (3, 1), "ratio": (3, 1), "added": (1, 100), "MiB": (1, 1), "ms": (0, 1), "µs": (0, 1)}
+# Unit to digits behind the point and factor; others are whole numbers.
+WORDS = {"of untraced": (3, 1), "ratio": (3, 1), "% of untraced": (1, 100), "MiB": (1, 1), "s a second": (2, 1)}
 
 
 def value(number, unit):
     """As many digits as mean something: whole numbers but for ratios and shares."""
     digits, factor = WORDS.get(unit, (0, 1))
-    text = f"{number * factor:,.{digits}f}"
-    return text + (" %" if unit == "added" else "")
+    return f"{number * factor:,.{digits}f}"
 
 
 def describe(conditions):
@@ -22,13 +22,16 @@ def describe(conditions):
 
 
 def rows(lines):
-    """Header and lines of one part as lists of cells."""
-    found = [["", "median", "95 % of it", "n", "unit", "target", ""]]
+    """Header and lines of one part as lists of cells; what has one cell is the heading of a group."""
+    found = [["", "median", "least", "most", "n", "unit", "target", ""]]
+    group = None
     for line in lines:
         unit = line["unit"]
-        found.append([line["label"], value(line["median"], unit),
-                      f"{value(line['low'], unit)} … {value(line['high'], unit)}", str(line["pairs"]),
-                      "of untraced" if unit == "added" else unit, line.get("target", ""), line.get("judgement", "")])
+        if line["group"] != group:
+            group = line["group"]
+            found.append([group])
+        found.append([line["label"], value(line["median"], unit), value(line["low"], unit), value(line["high"], unit),
+                      str(line["pairs"]), unit, line.get("target", ""), line.get("judgement", "")])
     return found
 
 
@@ -44,59 +47,44 @@ def programs(table):
 
 
 def plain(cells):
-    """Aligned columns; numbers to the right."""
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    """Aligned columns, numbers to the right, and lines below a heading indented."""
+    grouped = any(len(row) == 1 for row in cells)
+    rows = [row if len(row) == 1 else ["  " * grouped + row[0], *row[1:]] for row in cells]
+    widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in range(len(cells[0]))]
     lines = []
-    for row in cells:
-        parts = [text.ljust(width) if column == 0 or not _is_number(text) else text.rjust(width)
-                 for column, (text, width) in enumerate(zip(row, widths))]
-        lines.append("  ".join(parts).rstrip())
+    for row in rows:
+        lines.append("  ".join(text.ljust(width) if column == 0 or not _is_number(text) else text.rjust(width)
+                               for column, (text, width) in enumerate(zip(row, widths))).rstrip()
+                     if len(row) > 1 else row[0])
     return "\n".join(lines)
 
 
 def _is_number(text):
-    return text[:1].isdigit() or text[:2].lstrip("-")[:1].isdigit()
+    return text[:1].isdigit() or text[:1] == "-" or text in ("median", "least", "most", "n")
 
 
 def markdown(cells):
     head, *body = cells
-    lines = ["| " + " | ".join(cell or " " for cell in head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in body])
+    empty = [""] * (len(head) - 1)
+    lines = ["| " + " | ".join(cell or " " for cell in head) + " |",
+             "| --- |" + " ---: |" * 4 + " --- |" * (len(head) - 5)]
+    return "\n".join(lines + ["| " + " | ".join(row if len(row) > 1 else [f"**{row[0]}**", *empty]) + " |"
+                              for row in body])
 
 
-def flood_words(found):
-    """What a flood says that is no median."""
-    during = found["with"]
-    dials, account = during["dials"], during["account"]
-    lines = [f"Sent: {during['sent']:,} SYNs with nattrace; of {dials['dialled']} known handshakes meanwhile "
-             f"{dials['right']} got the right verdict, {len(dials['wrong'])} a wrong one, {dials['none']} none, and "
-             f"{dials['timeouts']} clients saw no answer."]
-    if account.get("balanced") is None:
-        lines.append("Whether kernel observations = delivered + counted losses cannot be checked: "
-                     "the last line does not tell what the kernel observed.")
-    else:
-        lines.append(f"kernel observations {account['kernel']:,} = delivered {account['delivered']:,} + counted losses: "
-                     + ("holds." if account["balanced"] else "DOES NOT HOLD."))
-    return lines
+PARTS = (("traffic", "Traffic, traced and untraced"), ("pipeline", "From observation to line"), ("flood", "Flood"))
 
 
 def text(results, render=plain):
     """Everything of one run."""
     parts = [describe(results["conditions"])]
-    for name, title in (("traffic", "Traffic, traced and untraced"), ("pipeline", "From observation to line"),
-                        ("flood", "Flood")):
+    for name, title in PARTS:
         if lines := results["rows"].get(name):
-            parts.append(f"### {title}\n\n" + fenced(rows(lines), render))
-        if name == "flood" and results.get("flood"):
-            parts.append("\n".join(flood_words(results["flood"])))
+            parts.append(f"### {title}\n\n" + render(rows(lines)))
+        parts += [f"- {note}." for note in results.get("notes", {}).get(name, ())]
     for name, table in results.get("programs", {}).items():
-        parts.append(f"### BPF programs, {name}\n\n" + fenced(programs(table), render))
-    for problem in results.get("problems", ()):
-        parts.append(f"not measured: {problem}")
+        parts.append(f"### BPF programs, {name}\n\n" + render(programs(table)))
+    parts += [f"not measured: {problem}" for problem in results.get("problems", ())]
     judged = [line["judgement"] for lines in results["rows"].values() for line in lines if "judgement" in line]
     parts.append(f"targets: {judged.count('met')} met, {judged.count('missed')} missed, {judged.count('noise')} noise")
     return "\n\n".join(parts) + "\n"
-
-
-def fenced(cells, render):
-    return render(cells)

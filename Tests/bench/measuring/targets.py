@@ -18,9 +18,9 @@ TARGETS = {
 }
 
 
-def row(label, unit, result, target=None):
+def row(group, label, unit, result, target=None):
     """One line of a table: what was measured, its summary, and what became of its target."""
-    line = {"label": label, "unit": unit, **result}
+    line = {"group": group, "label": label, "unit": unit, **result}
     if target:
         limit, at_least, words = TARGETS[target]
         line.update(target=words, judgement=judge(result, limit, at_least))

@@ -25,6 +25,7 @@ class Contestant:
         self.name, self.make, self.backend, self.matching = name, make, backend, matching
         self.every, self.tracked = every, tracked
         self.samples = {}  # kind's name -> list of dicts
+        self.events = self.lost = 0
         self.problem = None
 
 
@@ -47,7 +48,7 @@ def contestants(settings, backends, functions, place, tracked):
 
 
 def measure(settings, backends, functions):
-    """Rows for the table, and the samples that they are made of."""
+    """Rows for the table, notes below it, and the samples that they are made of."""
     spaces = namespaces()
     try:
         plain, tracked = Place(spaces, "plain"), Place(spaces, "tracked", tracked=True)
@@ -59,7 +60,7 @@ def measure(settings, backends, functions):
                         number % one.every == 0]
                 if turn:
                     _round(turn, place, settings)
-        return rows(everyone), {one.name: one.problem or one.samples for one in everyone}
+        return rows(everyone), losses(everyone), {one.name: one.problem or one.samples for one in everyone}
     finally:
         spaces.remove()
 
@@ -71,6 +72,10 @@ def _round(turn, place, settings):
         try:
             with one.make() as observer:
                 traced = {kind.name: _traced(observer, place, kind, settings.seconds) for kind in kinds}
+                observer.stop()
+                if isinstance(observer, observers.Nattrace):
+                    told = observer.last_line()["nattrace"]
+                    one.events, one.lost = one.events + told["events"], one.lost + told["lost"]["total"]
         except (observers.NotReady, OSError) as problem:
             one.problem = str(problem)
             print(f"  {one.name}: {problem}", file=sys.stderr)
@@ -125,33 +130,34 @@ def compared(ours, theirs, every, whole):
     return summary([mine / peer for mine, peer in pairs])
 
 
+WAYS = ((False, "on its way"), (True, "with the observer's own process"))
+
+
 def rows(everyone):
     ran = [one for one in everyone if one.samples]
-    lines = [row(f"untraced, {kind.name}", f"ns a {kind.unit}",
-                 summary([sample["untraced"] * 1e9 for one in ran if not one.tracked
-                          for sample in one.samples.get(kind.name, ())]))
-             for kind in KINDS if any(not one.tracked for one in ran)]
-    for kind in ESTABLISHED:
-        for one in ran:
-            if samples := one.samples.get(kind.name):
-                lines.append(row(f"{kind.name}: {one.name}", "of untraced", throughput(samples),
-                                 _throughput_target(one, kind)))
-    for kind in CONNECTIONS:
-        for one in ran:
-            if samples := one.samples.get(kind.name):
-                for whole, what in ((False, "on its way"), (True, "with the observer")):
-                    lines.append(row(f"{kind.name}: {one.name}, {what}", "added",
-                                     added_share(samples, whole), _added_target(one)))
-    peer = next((one for one in ran if one.name == "bpftrace"), None)
-    for one in ran:
-        if not peer or not one.backend or not one.matching:
-            continue
-        for kind in CONNECTIONS:
-            for whole, what in ((False, "on its way"), (True, "with the observer")):
-                result = compared(one.samples[kind.name], peer.samples[kind.name], peer.every, whole)
-                if result:
-                    lines.append(row(f"{kind.name}: {one.name} by bpftrace, {what}", "ratio", result, "of bpftrace"))
+    here = [one for one in ran if not one.tracked]
+    lines = [row("untraced, processor time of both ends", kind.name, f"ns a {kind.unit}",
+                 summary([sample["untraced"] * 1e9 for one in here for sample in one.samples[kind.name]]))
+             for kind in KINDS if here]
+    lines += [row(f"{kind.name}, throughput", one.name, "of untraced", throughput(one.samples[kind.name]),
+                  _throughput_target(one, kind)) for kind in ESTABLISHED for one in here]
+    lines += [row(f"{kind.name}, added {what}", one.name, "% of untraced",
+                  added_share(one.samples[kind.name], whole), _added_target(one))
+              for kind in CONNECTIONS for whole, what in WAYS for one in ran]
+    peer = next((one for one in here if one.name == "bpftrace"), None)
+    for kind in CONNECTIONS if peer else ():
+        for whole, what in WAYS:
+            for one in here:
+                if one.backend and one.matching and (result := compared(one.samples[kind.name], peer.samples[kind.name],
+                                                                        peer.every, whole)):
+                    lines.append(row(f"{kind.name}, added {what}, by what bpftrace adds", one.name, "ratio", result,
+                                     "of bpftrace"))
     return lines
+
+
+def losses(everyone):
+    """What nattrace itself said that it lost: what is lost costs less, so a figure with losses is too good."""
+    return [f"{one.name}: {one.lost:,} observations lost beside {one.events:,} delivered" for one in everyone if one.lost]
 
 
 def _throughput_target(one, kind):
