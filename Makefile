@@ -120,6 +120,7 @@ bench: bench-deps dist $(BUILD)/bench/load $(BUILD)/bench/flood ## what it costs
 
 bench-deps:
 	$(Q)$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(BENCH_PACKAGES)'
+	$(Q)Tests/bench/fetch-pwru
 
 $(BUILD)/bench/%: Tests/bench/%.c
 	$(say) CC $@

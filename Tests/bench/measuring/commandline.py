@@ -37,9 +37,9 @@ FORMS = {
                   pipeline=("replay", "live", "latency", "memory", "start"), parts=PARTS),
 }
 EMULATED = {
-    "long": dict(FORMS["long"], rounds=4, peers_every=1, seconds=1.5, starts=3, live_runs=1, bursts=2, memory_runs=1,
+    "long": dict(FORMS["long"], rounds=3, peers_every=1, seconds=0.8, starts=3, live_runs=1, bursts=2, memory_runs=1,
                  in_flight=20_000, pipeline=("start", "memory"), parts=PARTS[:3]),
-    "short": dict(FORMS["short"], rounds=2, peers_every=2, seconds=1, starts=1, memory_runs=1, in_flight=5_000,
+    "short": dict(FORMS["short"], rounds=1, peers_every=1, seconds=0.5, starts=1, memory_runs=1, in_flight=5_000,
                   pipeline=("start", "memory"), parts=PARTS[:3]),
 }
 

@@ -10,6 +10,7 @@ import time
 
 from . import processes
 from .load import CLOSED, PORT
+from .machine import BUILT
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 180  # seconds: under emulation everything is slow
@@ -118,13 +119,30 @@ class Bpftrace(Observer):
         super().__init__(words, lambda out, _: "all attached" in out)
 
 
+# SYN, SYN-ACK and RST of the ports: the nearest to a handshake that a filter of packets can say.
+HANDSHAKES = f"(tcp port {PORT} or tcp port {CLOSED}) and tcp[tcpflags] & (tcp-syn|tcp-rst) != 0"
+
+
 class Tcpdump(Observer):
-    """Packets of the port to a file, on all devices of the namespace. It has no other way to ask for handshakes."""
+    """Packets of handshakes to a file, on all devices of the namespace."""
 
     def __init__(self, place):
         self._file = tempfile.NamedTemporaryFile(prefix="nt-bench-", suffix=".pcap")
         super().__init__(place.enter(["tcpdump", "-Z", "root", "-i", "any", "-s", "128", "-w", self._file.name,
-                                      f"tcp port {PORT} or tcp port {CLOSED}"]), lambda _, err: "listening on" in err)
+                                      HANDSHAKES]), lambda _, err: "listening on" in err)
+
+
+class Pwru(Observer):
+    """The same packets at the functions that nattrace hooks, as far as they have a packet among their arguments."""
+
+    FUNCTIONS = ("__netif_receive_skb_core", "dev_hard_start_xmit", "nf_conntrack_in", "nf_nat_manip_pkt", "tcp_v4_rcv",
+                 "tcp_v4_send_reset", "tcp_check_req", "nf_send_reset", "kfree_skb_reason")
+    PROGRAM = shutil.which("pwru") or os.path.join(BUILT, "pwru", "usr", "bin", "pwru")
+
+    def __init__(self):
+        super().__init__([self.PROGRAM, "--filter-func", f"^({'|'.join(self.FUNCTIONS)})$", "--output-tuple",
+                          "--output-meta", "--timestamp", "absolute", HANDSHAKES],
+                         lambda _, err: "Listening for events" in err)
 
 
 class Conntrack(Observer):

@@ -6,6 +6,7 @@ wall second: other users of the machine do not count. What the observer's own pr
 measured too, and told beside it.
 """
 
+import os
 import sys
 
 from . import observers, processes
@@ -40,6 +41,8 @@ def contestants(settings, backends, functions, place, tracked):
                                 observers.Nattrace.matching(program, backend), backend))
     rarely = settings.peers_every
     found.append(Contestant("bpftrace", lambda: observers.Bpftrace(functions), every=rarely))
+    if functions and os.access(observers.Pwru.PROGRAM, os.X_OK):
+        found.append(Contestant("pwru", observers.Pwru, every=rarely))
     found.append(Contestant("tcpdump", lambda: observers.Tcpdump(place), every=rarely))
     found.append(Contestant(f"nattrace {backends[0]}, this port, conntrack", lambda:
                             observers.Nattrace.matching(program, backends[0]), every=rarely, tracked=True))
