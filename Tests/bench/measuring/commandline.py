@@ -138,17 +138,20 @@ def measure(settings):
                               "seconds": settings.seconds, "hooks": {name: hooks[name] for name in backends}},
                "rows": {}, "notes": {}, "samples": {}, "problems": []}
 
-    def keep(name, measured):
-        results["rows"][name], results["notes"][name], results["samples"][name] = measured
+    def keep(name, measured, of=None):
+        rows, notes, samples = measured
+        results["rows"].setdefault(name, []).extend(rows)
+        results["notes"].setdefault(name, []).extend(notes)
+        results["samples"][of or name] = samples
 
-    def part(name, work):
+    def part(name, work, of=None):
         if name not in settings.parts:
             return
         try:
             work()
         except Exception as problem:  # one part that fails must not lose the others
             traceback.print_exc()
-            results["problems"].append(f"{name}: {problem}")
+            results["problems"].append(f"{of or name}: {problem}")
 
     def traffic_part():
         keep("traffic", traffic.measure(settings, backends, functions))
@@ -158,15 +161,13 @@ def measure(settings):
     def programs_part():
         results["programs"] = programs.measure(settings, backends)
 
-    def pipeline_part():
-        keep("pipeline", pipeline.measure(settings, hooks))
-
     def flood_part():
         keep("flood", flood.measure(settings, backends[0]))
 
     part("traffic", traffic_part)
     part("programs", programs_part)
-    part("pipeline", pipeline_part)
+    for piece in settings.pipeline:
+        part("pipeline", lambda: keep("pipeline", pipeline.measure(piece, settings, hooks), piece), piece)
     part("flood", flood_part)
     write(results)
     print(tables.text(results), end="")

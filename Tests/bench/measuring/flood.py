@@ -34,7 +34,7 @@ def measure(settings, backend):
         bystander = Place(spaces, "bystander")
         # Else the kernel itself would keep gigabytes of half-open handshakes after a minute.
         spaces.sysctl(near.name, {"net.ipv4.tcp_synack_retries": 1})
-        with load.listening(near, NEAR_ADDRESS, load.PORT, HALF_OPEN), load.listening(near, NEAR_ADDRESS, LISTENED, 128):
+        with load.listening(near, NEAR_ADDRESS, load.PORT, HALF_OPEN), load.listening(near, NEAR_ADDRESS, LISTENED, 4096):
             return _three_times(settings, far, bystander, backend)
     finally:
         spaces.remove()

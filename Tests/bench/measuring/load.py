@@ -71,8 +71,10 @@ def flood(*words, **options):
 
 @contextlib.contextmanager
 def listening(place, address, port, backlog):
-    """A server that accepts whatever comes. `backlog`: so many handshakes may be half done."""
-    words = place.enter([LOAD, "connect", "--address", address, "--port", str(port), "--backlog", str(backlog), "--hold"])
+    """A server whose kernel answers whatever comes. `backlog`: so many may wait, half open or to be accepted, which nobody
+    does: the one process that holds the listener is gone with it at the end."""
+    words = place.enter([LOAD, "connect", "--one", "--address", address, "--port", str(port), "--backlog", str(backlog),
+                         "--hold"])
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             if process.stdout.readline() != b"ready\n":

@@ -24,25 +24,22 @@ RECORDED, RECORDED_RATE = 500, 5000
 STOPPED_CONNECTIONS = 1500
 
 
-def measure(settings, hooks):
-    lines, notes, samples = [], [], {}
-    backends = [name for name in hooks if name == "auto"] or list(hooks)
+def measure(name, settings, hooks):
+    """One of `settings.pipeline`: rows for the table, notes below it, samples."""
+    backend = "auto" if "auto" in hooks else next(iter(hooks))
+    print(f"  pipeline: {name}", file=sys.stderr)
     spaces = namespaces()
     try:
+        if name == "start":
+            return _start(settings, hooks)
+        if name == "memory":
+            return _memory(settings, spaces, backend)
         place = Place(spaces, "pipeline")
-        for name, work in (("replay", lambda: _replay(settings, place)),
-                           ("live", lambda: _live(settings, place, backends[0])),
-                           ("latency", lambda: _latency(settings, place, backends[0])),
-                           ("memory", lambda: _memory(settings, spaces, backends[0])),
-                           ("start", lambda: _start(settings, hooks))):
-            if name in settings.pipeline:
-                print(f"  pipeline: {name}", file=sys.stderr)
-                more, samples[name] = work()
-                lines += more
-                notes += samples[name].pop("notes", [])
+        if name == "replay":
+            return _replay(settings, place)
+        return {"live": _live, "latency": _latency}[name](settings, place, backend)
     finally:
         spaces.remove()
-    return lines, notes, samples
 
 
 # Replay
@@ -61,9 +58,9 @@ def _replay(settings, place):
                 events = line["nattrace"]["events"]
                 found.append(events / seconds)
     return [row("replay, JSON lines", f"to a {how}", "observations a processor s", summary(found), "replay")
-            for how, found in results.items()], {
-                "notes": [f"replay: {events:,} observations a run, of {RECORDED:,} recorded connections at "
-                          f"{RECORDED_RATE:,} a second, {settings.copies} times over"], **results}
+            for how, found in results.items()], \
+        [f"replay: {events:,} observations a run, of {RECORDED:,} recorded connections at {RECORDED_RATE:,} a second, "
+         f"{settings.copies} times over"], results
 
 
 def _recorded(settings, place, folder):
@@ -119,7 +116,7 @@ def _live(settings, place, backend):
                 found.append(line["events"] / spent)
     return [row("live, JSON lines to a file", "a filled ring", "observations a processor s", summary(filled), "live"),
             row("live, JSON lines to a file", "as they come", "observations a processor s", summary(flowing))], \
-        {"filled": filled, "flowing": flowing, "notes": [f"live: {lost:,} observations were lost"] if lost else []}
+        [f"live: {lost:,} observations were lost"] if lost else [], {"filled": filled, "flowing": flowing}
 
 
 def _burst(observer, place, stopped):
@@ -156,8 +153,8 @@ def _latency(settings, place, backend):
     lines = [row("from step to line, idle", name, "µs", summary(found), "latency p99" if name == "p99" else None)
              for (_, name), found in zip(shares, values)]
     lines.append(row("from step to line, idle", "p99 of a bare pipe", "µs", summary([percentile(part, 0.99) for part in _parts(bare)])))
-    return lines, {"notes": [f"from step to line: of {len(late):,} steps, in seven parts; over all p99.9 "
-                             f"{percentile(late, 0.999):,.0f} µs, at most {max(late):,.0f} µs"]}
+    return lines, [f"from step to line: of {len(late):,} steps, in seven parts; over all p99.9 "
+                   f"{percentile(late, 0.999):,.0f} µs, at most {max(late):,.0f} µs"], {}
 
 
 def _parts(values, number=7):
@@ -249,10 +246,10 @@ def _memory(settings, spaces, backend):
             seen.append({"events": line["events"], "lost": line["lost"], "verdicts": line["verdicts"]})
     return [row("resident", "at start", "MiB", summary(at_start), "resident at start"),
             row("resident", f"{settings.in_flight:,} in flight", "MiB", summary(in_flight),
-                "resident in flight")], {"at the end": seen, "notes": [
-                    f"resident: {settings.in_flight:,} SYNs from spoofed sources to a listener, within 5 s and never "
-                    f"answered further; at the end {sum(one['verdicts'].values()):,} had a verdict, "
-                    f"{one['lost']['total']:,} observations were lost" for one in seen[-1:]]}
+                "resident in flight")], \
+        [f"resident: {settings.in_flight:,} SYNs from spoofed sources to a listener, within 5 s and never answered "
+         f"further; at the end {sum(one['verdicts'].values()):,} had a verdict, {one['lost']['total']:,} observations "
+         "were lost" for one in seen[-1:]], seen
 
 
 # Start
@@ -261,4 +258,4 @@ def _start(settings, hooks):
     times = start.measure(settings.program, hooks, settings.starts)
     lines = [row("start to ready", name, "ms", summary([value * 1000 for value in found]))
              for name, found in times.items()]
-    return lines, dict(times)
+    return lines, [], times

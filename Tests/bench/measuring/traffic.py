@@ -17,6 +17,7 @@ from .targets import row
 
 ESTABLISHED = KINDS[:3]
 CONNECTIONS = KINDS[3:]
+RUNS = 4  # in which a turn is divided
 
 
 class Contestant:
@@ -91,21 +92,29 @@ def _round(turn, place, settings):
 
 
 def untraced(place, kind, seconds):
-    """Processor seconds of an operation. A short run comes first: it finds caches and queues as the next one will."""
-    run(place, kind, seconds / 4)
-    return _cost(run(place, kind, seconds))
+    """Processor seconds of an operation."""
+    _warm(place, kind, seconds)
+    return _cheapest(place, kind, seconds)[0]
 
 
 def _traced(observer, place, kind, seconds):
-    run(place, kind, seconds / 4)
+    _warm(place, kind, seconds)
     begun = processes.seconds_once_idle(observer.pid)
-    done = run(place, kind, seconds)
+    cost, operations = _cheapest(place, kind, seconds)
     own = processes.seconds_once_idle(observer.pid) - begun
-    return {"traced": _cost(done), "observer": own / done["operations"]}
+    return {"traced": cost, "observer": own / operations}
 
 
-def _cost(done):
-    return done["cpu"] / done["operations"]
+def _warm(place, kind, seconds):
+    """Caches and queues as the next run will find them."""
+    run(place, kind, seconds / RUNS)
+
+
+def _cheapest(place, kind, seconds):
+    """Of some short runs the cheapest, since whatever disturbs a run makes it dearer; and how many operations they all
+    had."""
+    done = [run(place, kind, seconds / RUNS) for _ in range(RUNS)]
+    return min(one["cpu"] / one["operations"] for one in done), sum(one["operations"] for one in done)
 
 
 # From samples to rows
