@@ -134,14 +134,14 @@ RIGHT = {"connected": "established", "refused": "no_listener"}
 
 
 def tally(dials, lines):
-    """How many of the known dials got the right verdict, another one, or none. Whose client saw no answer is not
-    judged: why, only a trace could say."""
+    """How many of the known dials got the right verdict, none at all, one that says that it does not know, or a wrong
+    one. Whose client saw no answer is not judged: why, only a trace could say."""
     verdicts = {}
     for line in lines:
         if line["event"]["dataset"] == "nattrace.verdict":
             key = (line["source"]["ip"], line["source"]["port"], line["destination"]["port"])
             verdicts[key] = line["nattrace"]["verdict"]
-    found = {"dialled": len(dials), "right": 0, "wrong": [], "none": 0, "timeouts": 0}
+    found = {"dialled": len(dials), "right": 0, "unexplained": 0, "wrong": {}, "none": 0, "timeouts": 0}
     for dial in dials:
         wanted = RIGHT.get(dial["saw"])
         verdict = verdicts.get((dial["source"], dial["sport"], dial["port"]))
@@ -151,8 +151,11 @@ def tally(dials, lines):
             found["none"] += 1
         elif verdict == wanted:
             found["right"] += 1
+        elif verdict == "unexplained":
+            found["unexplained"] += 1
         else:
-            found["wrong"].append([dial["saw"], verdict])
+            told = f"{dial['saw']}, told as {verdict}"
+            found["wrong"][told] = found["wrong"].get(told, 0) + 1
     return found
 
 
@@ -177,8 +180,9 @@ def words(during):
     """What a flood says that is no median."""
     dials, found = during["dials"], during["account"]
     lines = [f"{during['sent']:,} SYNs were sent with nattrace. Of {dials['dialled']} known handshakes meanwhile "
-             f"{dials['right']} got the right verdict, {len(dials['wrong'])} a wrong one, {dials['none']} none; "
-             f"{dials['timeouts']} clients saw no answer"]
+             f"{dials['right']} got the right verdict, {dials['unexplained']} the verdict unexplained, "
+             f"{sum(dials['wrong'].values())} a wrong one, {dials['none']} none; {dials['timeouts']} clients saw no answer"]
+    lines += [f"wrong: {told}, {times} times" for told, times in sorted(dials["wrong"].items())]
     if found["balanced"] is None:
         return [*lines, "kernel observations = delivered + counted losses: not checked, since the last line does not "
                 "tell what the kernel observed"]
