@@ -7,5 +7,5 @@ Which file does what:
   traffic.py     what traffic pays, traced and untraced   programs.py   nanoseconds of each BPF program
   pipeline.py    from observation to line                 recordings.py a big recording made of a small one
   flood.py       SYNs from nowhere, for a minute          tables.py     results as text and as a document
-  commandline.py the options of `run`
+  commandline.py the options of `run`                  forms.py      how long and how often
 """

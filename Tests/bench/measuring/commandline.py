@@ -19,29 +19,13 @@ import sys
 import traceback
 
 from . import flood, pipeline, processes, programs, start, tables, traffic
+from .forms import EMULATED, FORMS, PARTS
 from .machine import BUILT, ROOT, conditions, namespaces
 
 VM = os.path.join(ROOT, "Tests", "live", "vm", "vm")
 VM_TIMEOUT = 2400
 # All that a run starts goes before what else the machine has to do, as if that were not there.
 NICE = -15
-PARTS = ("traffic", "programs", "pipeline", "flood")
-# What a part takes: seconds of one run of load, rounds, and so on; the long form, the short one, and both under
-# emulation, where everything is many times slower.
-FORMS = {
-    "long": dict(rounds=9, peers_every=3, seconds=0.4, replays=5, copies=200, live_runs=3, bursts=10, latencies=2500,
-                 memory_runs=3, in_flight=100_000, starts=9, flood_seconds=60, flood_rate=200_000,
-                 pipeline=("replay", "live", "latency", "memory", "start"), parts=PARTS),
-    "short": dict(rounds=4, peers_every=2, seconds=0.2, replays=2, copies=60, live_runs=1, bursts=5, latencies=400,
-                  memory_runs=1, in_flight=100_000, starts=3, flood_seconds=10, flood_rate=200_000,
-                  pipeline=("replay", "live", "latency", "memory", "start"), parts=PARTS),
-}
-EMULATED = {
-    "long": dict(FORMS["long"], rounds=3, peers_every=1, seconds=0.8, starts=3, live_runs=1, bursts=2, memory_runs=1,
-                 in_flight=20_000, pipeline=("start", "memory"), parts=PARTS[:3]),
-    "short": dict(FORMS["short"], rounds=1, peers_every=1, seconds=0.5, starts=1, memory_runs=1, in_flight=5_000,
-                  pipeline=("start", "memory"), parts=PARTS[:3]),
-}
 
 
 class Stopped(BaseException):
@@ -169,7 +153,7 @@ def measure(settings):
     for piece in settings.pipeline:
         part("pipeline", lambda: keep("pipeline", pipeline.measure(piece, settings, hooks), piece), piece)
     part("flood", flood_part)
-    write(results)
+    write(results, name(results["conditions"]["kernel"], settings))
     print(tables.text(results), end="")
     return 1 if results["problems"] else 0
 
@@ -185,9 +169,14 @@ def different(hooks):
     return functions or list(found)
 
 
-def write(results):
+def name(kernel, settings):
+    """Of the results' file: what is not the whole is called otherwise, and replaces nothing."""
+    return "-".join([kernel, *settings.words, *(["quick"] if settings.quick else [])])
+
+
+def write(results, called):
     os.makedirs(BUILT, exist_ok=True)
-    path = os.path.join(BUILT, f"{results['conditions']['kernel']}.json")
+    path = os.path.join(BUILT, called + ".json")
     with open(path + ".tmp", "w") as file:
         json.dump(results, file, indent=1)
         file.write("\n")

@@ -17,7 +17,6 @@ from .targets import row
 
 ESTABLISHED = KINDS[:3]
 CONNECTIONS = KINDS[3:]
-RUNS = 4  # in which a turn is divided
 
 
 class Contestant:
@@ -58,24 +57,24 @@ def measure(settings, backends, functions):
         plain, tracked = Place(spaces, "plain"), Place(spaces, "tracked", tracked=True)
         everyone = contestants(settings, backends, functions, plain, tracked)
         for number in range(settings.rounds):
-            print(f"  traffic: round {number + 1} of {settings.rounds}", file=sys.stderr)
             for place in (plain, tracked):
                 turn = [one for one in everyone if one.tracked == place.tracked and not one.problem and
                         number % one.every == 0]
                 if turn:
-                    _round(turn, place, settings)
+                    _round(turn, place, settings, f"  traffic: round {number + 1} of {settings.rounds}")
         return rows(everyone), losses(everyone), {one.name: one.problem or one.samples for one in everyone}
     finally:
         spaces.remove()
 
 
-def _round(turn, place, settings):
-    kinds = CONNECTIONS if place.tracked else KINDS
-    before = {kind.name: untraced(place, kind, settings.seconds) for kind in kinds}
+def _round(turn, place, settings, progress):
+    kinds = [kind for kind in (CONNECTIONS if place.tracked else KINDS) if kind.name in settings.kinds]
+    before = {kind.name: untraced(place, kind, settings) for kind in kinds}
     for one in turn:
+        print(f"{progress}: {one.name}", file=sys.stderr, flush=True)
         try:
             with one.make() as observer:
-                traced = {kind.name: _traced(observer, place, kind, settings.seconds) for kind in kinds}
+                traced = {kind.name: _traced(observer, place, kind, settings) for kind in kinds}
                 observer.stop()
                 if isinstance(observer, observers.Nattrace):
                     told = observer.last_line()["nattrace"]
@@ -84,36 +83,36 @@ def _round(turn, place, settings):
             one.problem = str(problem)
             print(f"  {one.name}: {problem}", file=sys.stderr)
             continue
-        after = {kind.name: untraced(place, kind, settings.seconds) for kind in kinds}
+        after = {kind.name: untraced(place, kind, settings) for kind in kinds}
         for name, sample in traced.items():
             one.samples.setdefault(name, []).append(
                 {"untraced": between(before[name], after[name]), **sample})
         before = after
 
 
-def untraced(place, kind, seconds):
+def untraced(place, kind, settings):
     """Processor seconds of an operation."""
-    _warm(place, kind, seconds)
-    return _cheapest(place, kind, seconds)[0]
+    _warm(place, kind, settings)
+    return _cheapest(place, kind, settings)[0]
 
 
-def _traced(observer, place, kind, seconds):
-    _warm(place, kind, seconds)
+def _traced(observer, place, kind, settings):
+    _warm(place, kind, settings)
     begun = processes.seconds_once_idle(observer.pid)
-    cost, operations = _cheapest(place, kind, seconds)
+    cost, operations = _cheapest(place, kind, settings)
     own = processes.seconds_once_idle(observer.pid) - begun
     return {"traced": cost, "observer": own / operations}
 
 
-def _warm(place, kind, seconds):
+def _warm(place, kind, settings):
     """Caches and queues as the next run will find them."""
-    run(place, kind, seconds / RUNS)
+    run(place, kind, settings.seconds / settings.runs)
 
 
-def _cheapest(place, kind, seconds):
+def _cheapest(place, kind, settings):
     """Of some short runs the cheapest, since whatever disturbs a run makes it dearer; and how many operations they all
     had."""
-    done = [run(place, kind, seconds / RUNS) for _ in range(RUNS)]
+    done = [run(place, kind, settings.seconds / settings.runs) for _ in range(settings.runs)]
     return min(one["cpu"] / one["operations"] for one in done), sum(one["operations"] for one in done)
 
 
@@ -150,9 +149,9 @@ def rows(everyone):
     here = [one for one in ran if not one.tracked]
     lines = [row("untraced, processor time of both ends", kind.name, f"ns a {kind.unit}",
                  summary([sample["untraced"] * 1e9 for one in here for sample in one.samples[kind.name]]))
-             for kind in KINDS if here]
+             for kind in KINDS if any(kind.name in one.samples for one in here)]
     lines += [row(f"{kind.name}, throughput", one.name, "of untraced", throughput(one.samples[kind.name]),
-                  _throughput_target(one, kind)) for kind in ESTABLISHED for one in here]
+                  _throughput_target(one, kind)) for kind in ESTABLISHED for one in here if kind.name in one.samples]
     lines += [row(f"{kind.name}, added {what}", one.name, "% of untraced",
                   added_share(one.samples[kind.name], whole), _added_target(one))
               for kind in CONNECTIONS for whole, what in WAYS for one in ran]
