@@ -24,6 +24,7 @@ from .targets import row
 
 LISTENED = 5210  # of the known dials: not the port of the flood, whose queue they would have to pass
 DIAL_EVERY = 0.25
+KNOWN_BACKLOG = 4096
 HALF_OPEN = 65536  # at the flood's port; what comes beyond is dropped by TCP
 
 
@@ -34,7 +35,8 @@ def measure(settings, backend):
         bystander = Place(spaces, "bystander")
         # Else the kernel itself would keep gigabytes of half-open handshakes after a minute.
         spaces.sysctl(near.name, {"net.ipv4.tcp_synack_retries": 1})
-        with load.listening(near, NEAR_ADDRESS, load.PORT, HALF_OPEN), load.listening(near, NEAR_ADDRESS, LISTENED, 4096):
+        with load.listening(near, NEAR_ADDRESS, load.PORT, HALF_OPEN), \
+                load.listening(near, NEAR_ADDRESS, LISTENED, KNOWN_BACKLOG):
             return _three_times(settings, far, bystander, backend)
     finally:
         spaces.remove()
@@ -181,7 +183,8 @@ def words(during):
     dials, found = during["dials"], during["account"]
     lines = [f"{during['sent']:,} SYNs were sent with nattrace. Of {dials['dialled']} known handshakes meanwhile "
              f"{dials['right']} got the right verdict, {dials['unexplained']} the verdict unexplained, "
-             f"{sum(dials['wrong'].values())} a wrong one, {dials['none']} none; {dials['timeouts']} clients saw no answer"]
+             f"{sum(dials['wrong'].values())} a wrong one, {dials['none']} none; "
+             f"{dials['timeouts']} clients saw no answer"]
     lines += [f"wrong: {told}, {times} times" for told, times in sorted(dials["wrong"].items())]
     if found["balanced"] is None:
         return [*lines, "kernel observations = delivered + counted losses: not checked, since the last line does not "
@@ -196,17 +199,19 @@ def rows(before, during, after):
     ratios = [rate / middle for rate in during["bystander"]]
     spread = interval([rate / middle for rate in untraced])
     costs = summary(before["bystander_cpu"] + after["bystander_cpu"])["median"]
+    # Not where the median lies, but the least and the most that there were.
+    resident = {**summary(during["resident"]), "low": min(during["resident"]), "high": max(during["resident"])}
+    bystander = "untraced request-response meanwhile, with nattrace by without"
     return [
         row("SYNs sent", "without nattrace", "a second", summary([before["rate"], after["rate"]])),
         row("SYNs sent", "with nattrace", "a second", summary([during["rate"]])),
-        row("untraced request-response meanwhile, with nattrace by without", "rate", "ratio", summary(ratios), "untraced during a flood"),
-        row("untraced request-response meanwhile, with nattrace by without", "rate without, by its own median", "ratio",
+        row(bystander, "rate", "ratio", summary(ratios), "untraced during a flood"),
+        row(bystander, "rate without, by its own median", "ratio",
             {"median": 1.0, "low": spread[0], "high": spread[1], "pairs": len(untraced)}),
-        row("untraced request-response meanwhile, with nattrace by without", "round trips a processor s", "ratio",
+        row(bystander, "round trips a processor s", "ratio",
             summary([costs / cost for cost in during["bystander_cpu"]]), "untraced during a flood"),
         row("nattrace", "resident before", "MiB", summary([during["resident_start"]])),
-        row("nattrace", "resident, least … most", "MiB", {**summary(during["resident"]), "low": min(during["resident"]),
-                                                 "high": max(during["resident"])}),
+        row("nattrace", "resident, least … most", "MiB", resident),
         row("nattrace", "its own processor time", "s a second",
             summary([during["processor_seconds"] / (during["sent"] / during["rate"])])),
     ]

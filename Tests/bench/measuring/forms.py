@@ -17,8 +17,8 @@ LONG = dict(
     replays=5, copies=200, live_runs=3, bursts=10, latencies=2500, memory_runs=3, in_flight=100_000, starts=9,
     flood_seconds=60, flood_rate=200_000)
 SHORT = dict(
-    LONG, rounds=4, peers_every=2, seconds=0.2, replays=2, copies=60, live_runs=1, bursts=5, latencies=400, memory_runs=1,
-    starts=3, flood_seconds=10)
+    LONG, rounds=4, peers_every=2, seconds=0.2, replays=2, copies=60, live_runs=1, bursts=5, latencies=400,
+    memory_runs=1, starts=3, flood_seconds=10)
 FORMS = {"long": LONG, "short": SHORT}
 
 EMULATED = {

@@ -71,8 +71,8 @@ def flood(*words, **options):
 
 @contextlib.contextmanager
 def listening(place, address, port, backlog):
-    """A server whose kernel answers whatever comes. `backlog`: so many may wait, half open or to be accepted, which nobody
-    does: the one process that holds the listener is gone with it at the end."""
+    """A server whose kernel answers whatever comes. `backlog`: so many may wait, half open or to be accepted, which
+    nobody does: the one process that holds the listener is gone with it at the end."""
     words = place.enter([LOAD, "connect", "--one", "--address", address, "--port", str(port), "--backlog", str(backlog),
                          "--hold"])
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -152,7 +152,8 @@ def _latency(settings, place, backend):
     values = [[percentile(part, share) for part in _parts(late)] for share, _ in shares]
     lines = [row("from step to line, idle", name, "µs", summary(found), "latency p99" if name == "p99" else None)
              for (_, name), found in zip(shares, values)]
-    lines.append(row("from step to line, idle", "p99 of a bare pipe", "µs", summary([percentile(part, 0.99) for part in _parts(bare)])))
+    lines.append(row("from step to line, idle", "p99 of a bare pipe", "µs",
+                     summary([percentile(part, 0.99) for part in _parts(bare)])))
     return lines, [f"from step to line: of {len(late):,} steps, in seven parts; over all p99.9 "
                    f"{percentile(late, 0.999):,.0f} µs, at most {max(late):,.0f} µs"], {}
 

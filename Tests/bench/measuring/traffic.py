@@ -168,7 +168,8 @@ def rows(everyone):
 
 def losses(everyone):
     """What nattrace itself said that it lost: what is lost costs less, so a figure with losses is too good."""
-    return [f"{one.name}: {one.lost:,} observations lost beside {one.events:,} delivered" for one in everyone if one.lost]
+    return [f"{one.name}: {one.lost:,} observations lost beside {one.events:,} delivered"
+            for one in everyone if one.lost]
 
 
 def _throughput_target(one, kind):
