@@ -97,7 +97,7 @@ def _traced(settings, far, bystander, backend):
                 dialler.stop()
             # A last handshake without an answer is judged after 5 s.
             time.sleep(6)
-            processes.seconds_once_idle(observer.pid)
+            observer.seconds_once_idle()
             resident.append(processes.resident_mib(observer.pid))
             spent = observer.seconds - begun
             observer.stop()

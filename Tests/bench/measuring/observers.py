@@ -26,7 +26,7 @@ class Observer:
     def __init__(self, words, ready, stdout=None):
         """ready(out, err): whether what it printed by now says so."""
         self.words, self._ready = words, ready
-        self._folder = None
+        self._folder = self._idle = None
         self._stdout = stdout
 
     def __enter__(self):
@@ -70,6 +70,15 @@ class Observer:
     @property
     def seconds(self):
         return processes.seconds_of(self.pid)
+
+    def seconds_once_idle(self):
+        """Its processor time when it has worked off what it had to do. Some are never quite idle: that is
+        looked at once, before there is anything to do."""
+        if self._idle is None:
+            before, begun = self.seconds, time.monotonic()
+            time.sleep(0.5)
+            self._idle = max(0.08, 1.5 * (self.seconds - before) / (time.monotonic() - begun))
+        return processes.seconds_once_idle(self.pid, idle=self._idle)
 
     def last_line(self):
         """The last of the JSON lines that were printed."""

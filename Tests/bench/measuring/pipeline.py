@@ -106,10 +106,10 @@ def _live(settings, place, backend):
     for _ in range(settings.live_runs):
         for found, stopped in ((filled, True), (flowing, False)):
             with observers.Nattrace.matching(settings.program, backend) as observer:
-                begun = processes.seconds_once_idle(observer.pid)
+                begun = observer.seconds_once_idle()
                 for _ in range(settings.bursts):
                     _burst(observer, place, stopped)
-                spent = processes.seconds_once_idle(observer.pid) - begun
+                spent = observer.seconds_once_idle() - begun
                 observer.stop()
                 line = observer.last_line()["nattrace"]
                 lost += line["lost"]["total"]
@@ -126,7 +126,7 @@ def _burst(observer, place, stopped):
         load.run(place, load.CONNECT, 60, extra=["--count", str(STOPPED_CONNECTIONS)])
     finally:
         os.kill(observer.pid, signal.SIGCONT)
-    processes.seconds_once_idle(observer.pid)
+    observer.seconds_once_idle()
 
 
 # Latency
@@ -236,11 +236,11 @@ def _memory(settings, spaces, backend):
         # A listener of its own for each run: the half-open handshakes of the one before end with it.
         with load.listening(near, NEAR_ADDRESS, load.PORT, 2 * settings.in_flight), \
                 observers.Nattrace.matching(settings.program, backend, more=["--unanswered-after", "10m"]) as observer:
-            processes.seconds_once_idle(observer.pid)
+            observer.seconds_once_idle()
             at_start.append(processes.resident_mib(observer.pid))
             load.flood(far, FAR_DEVICE, NEAR_MAC, NEAR_ADDRESS, load.PORT, settings.in_flight // 5,
                        settings.in_flight, 60)
-            processes.seconds_once_idle(observer.pid)
+            observer.seconds_once_idle()
             in_flight.append(processes.resident_mib(observer.pid))
             observer.stop()
             line = observer.last_line()["nattrace"]

@@ -43,18 +43,16 @@ def seconds_of(pid):
     return total / 1e9
 
 
-def seconds_once_idle(pid, step=0.05, patience=60, idle=0.004):
-    """The same, when the process has worked off what it had to do: then it takes less than `idle` a step."""
-    before = seconds_of(pid)
-    deadline = time.monotonic() + patience
+def seconds_once_idle(pid, step=0.05, patience=60, idle=0.08):
+    """The same, when the process has worked off what it had to do: then it takes less than `idle` of a processor."""
+    before, then = seconds_of(pid), time.monotonic()
+    deadline = then + patience
     quiet = 0
-    while time.monotonic() < deadline:
+    while quiet < 2 and then < deadline:
         time.sleep(step)
-        now = seconds_of(pid)
-        quiet = quiet + 1 if now - before < idle * step / 0.05 else 0
-        before = now
-        if quiet == 2:
-            break
+        now, when = seconds_of(pid), time.monotonic()
+        quiet = quiet + 1 if now - before < idle * (when - then) else 0
+        before, then = now, when
     return before
 
 

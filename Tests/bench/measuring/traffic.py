@@ -9,7 +9,7 @@ measured too, and told beside it.
 import os
 import sys
 
-from . import observers, processes
+from . import observers
 from .figures import between, summary
 from .load import BULK, KINDS, REQUESTS, run
 from .machine import Place, namespaces
@@ -74,6 +74,7 @@ def _round(turn, place, settings, progress):
         print(f"{progress}: {one.name}", file=sys.stderr, flush=True)
         try:
             with one.make() as observer:
+                observer.seconds_once_idle()
                 traced = {kind.name: _traced(observer, place, kind, settings) for kind in kinds}
                 observer.stop()
                 if isinstance(observer, observers.Nattrace):
@@ -98,9 +99,9 @@ def untraced(place, kind, settings):
 
 def _traced(observer, place, kind, settings):
     _warm(place, kind, settings)
-    begun = processes.seconds_once_idle(observer.pid)
+    begun = observer.seconds_once_idle()
     cost, operations = _cheapest(place, kind, settings)
-    own = processes.seconds_once_idle(observer.pid) - begun
+    own = observer.seconds_once_idle() - begun
     return {"traced": cost, "observer": own / operations}
 
 
