@@ -189,8 +189,8 @@ def document(paths):
     for path in paths:
         with open(path) as file:
             results = json.load(file)
-        print(f"## {results['conditions']['kernel']}\n")
-        print(tables.text(results, tables.markdown))
+        print(f"## On kernel {results['conditions']['kernel']}\n")
+        print(tables.text(results, tables.fenced))
     return 0
 
 

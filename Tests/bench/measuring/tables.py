@@ -63,13 +63,9 @@ def _is_number(text):
     return text[:1].isdigit() or text[:1] == "-" or text in ("median", "least", "most", "n")
 
 
-def markdown(cells):
-    head, *body = cells
-    empty = [""] * (len(head) - 1)
-    lines = ["| " + " | ".join(cell or " " for cell in head) + " |",
-             "| --- |" + " ---: |" * 4 + " --- |" * (len(head) - 5)]
-    return "\n".join(lines + ["| " + " | ".join(row if len(row) > 1 else [f"**{row[0]}**", *empty]) + " |"
-                              for row in body])
+def fenced(cells):
+    """The same within a page."""
+    return "```\n" + plain(cells) + "\n```"
 
 
 PARTS = (("traffic", "Traffic, traced and untraced"), ("pipeline", "From observation to line"), ("flood", "Flood"))
@@ -81,10 +77,11 @@ def text(results, render=plain):
     for name, title in PARTS:
         if lines := results["rows"].get(name):
             parts.append(f"### {title}\n\n" + render(rows(lines)))
-        parts += [f"- {note}." for note in results.get("notes", {}).get(name, ())]
+        if notes := results.get("notes", {}).get(name):
+            parts.append("\n".join(f"- {note}." for note in notes))
     for name, table in results.get("programs", {}).items():
         parts.append(f"### BPF programs, {name}\n\n" + render(programs(table)))
-    parts += [f"not measured: {problem}" for problem in results.get("problems", ())]
+    parts += [f"Not measured: {problem}" for problem in results.get("problems", ())]
     judged = [line["judgement"] for lines in results["rows"].values() for line in lines if "judgement" in line]
-    parts.append(f"targets: {judged.count('met')} met, {judged.count('missed')} missed, {judged.count('noise')} noise")
+    parts.append(f"Targets: {judged.count('met')} met, {judged.count('missed')} missed, {judged.count('noise')} noise")
     return "\n\n".join(parts) + "\n"
