@@ -70,14 +70,12 @@ def main(arguments):
     if not os.access(settings.program, os.X_OK):
         print(f"no program at {settings.program}: make dist, or name it with --program", file=sys.stderr)
         return 66
-    if settings.kernel and settings.kernel != "host":
-        return in_vm(settings)
     if os.geteuid():
         print("benchmarks make network namespaces and trace: run them as root", file=sys.stderr)
         return 77
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    return apart(lambda: measure(settings))
+    return apart(lambda: measure(settings) if settings.kernel in (None, "host") else in_vm(settings))
 
 
 def apart(work):
@@ -119,7 +117,7 @@ def measure(settings):
     backends = settings.backend or different(hooks)
     functions = bool(start.functions_of(hooks))
     results = {"conditions": {**conditions(settings.program), "quick": settings.quick, "nice": os.nice(0),
-                              "rounds": settings.rounds, "seconds": settings.seconds, "runs": settings.runs,
+                              "rounds": settings.rounds, "seconds": settings.seconds, "runs": settings.runs, "halted": settings.halt,
                               "hooks": {name: hooks[name] for name in backends}},
                "rows": {}, "notes": {}, "samples": {}, "problems": []}
 

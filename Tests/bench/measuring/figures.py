@@ -39,10 +39,21 @@ def between(before, after):
     return (before + after) / 2
 
 
-def judge(result, limit, at_least):
-    """met or missed, if all of the interval says so; else noise: the spread hides the answer."""
+# Of fewer nothing is judged that differs from run to run.
+FEWEST = 3
+
+
+def judge(result, limit, at_least, ideal=None):
+    """met or missed, if all of the interval says so; else noise: the spread hides the answer.
+
+    ideal: the best that can be. What is better than that by as much as the limit allows to be worse is noise too.
+    """
     def good(value):
         return value >= limit if at_least else value <= limit
+    if result["pairs"] < FEWEST:
+        return "too few"
+    if ideal is not None and (result["median"] - ideal) * (1 if at_least else -1) > abs(ideal - limit):
+        return "noise"
     outcomes = {good(result["low"]), good(result["median"]), good(result["high"])}
     if len(outcomes) > 1:
         return "noise"

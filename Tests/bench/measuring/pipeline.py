@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -120,12 +119,8 @@ def _live(settings, place, backend):
 
 
 def _burst(observer, place, stopped):
-    if stopped:
-        os.kill(observer.pid, signal.SIGSTOP)
-    try:
+    with observer.halted() if stopped else contextlib.nullcontext():
         load.run(place, load.CONNECT, 60, extra=["--count", str(STOPPED_CONNECTIONS)])
-    finally:
-        os.kill(observer.pid, signal.SIGCONT)
     observer.seconds_once_idle()
 
 

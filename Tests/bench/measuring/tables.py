@@ -83,5 +83,6 @@ def text(results, render=plain):
         parts.append(f"### BPF programs, {name}\n\n" + render(programs(table)))
     parts += [f"Not measured: {problem}" for problem in results.get("problems", ())]
     judged = [line["judgement"] for lines in results["rows"].values() for line in lines if "judgement" in line]
-    parts.append(f"Targets: {judged.count('met')} met, {judged.count('missed')} missed, {judged.count('noise')} noise")
+    parts.append(f"Targets: {judged.count('met')} met, {judged.count('missed')} missed, {judged.count('noise')} noise, "
+                 f"{judged.count('too few')} of too few values")
     return "\n\n".join(parts) + "\n"

@@ -6,6 +6,7 @@ wall second: other users of the machine do not count. What the observer's own pr
 measured too, and told beside it.
 """
 
+import contextlib
 import os
 import sys
 
@@ -100,7 +101,8 @@ def untraced(place, kind, settings):
 def _traced(observer, place, kind, settings):
     _warm(place, kind, settings)
     begun = observer.seconds_once_idle()
-    cost, operations = _cheapest(place, kind, settings)
+    with observer.halted() if settings.halt else contextlib.nullcontext():
+        cost, operations = _cheapest(place, kind, settings)
     own = observer.seconds_once_idle() - begun
     return {"traced": cost, "observer": own / operations}
 
