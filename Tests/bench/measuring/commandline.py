@@ -116,10 +116,11 @@ def measure(settings):
         return 69
     backends = settings.backend or different(hooks)
     functions = bool(start.functions_of(hooks))
-    results = {"conditions": {**conditions(settings.program), "quick": settings.quick, "nice": os.nice(0),
-                              "rounds": settings.rounds, "seconds": settings.seconds, "runs": settings.runs, "halted": settings.halt,
-                              "hooks": {name: hooks[name] for name in backends}},
-               "rows": {}, "notes": {}, "samples": {}, "problems": []}
+    results = {
+        "conditions": {**conditions(settings.program), "quick": settings.quick, "nice": os.nice(0),
+                       "rounds": settings.rounds, "seconds": settings.seconds, "runs": settings.runs,
+                       "halted": settings.halt, "hooks": {name: hooks[name] for name in backends}},
+        "rows": {}, "notes": {}, "samples": {}, "problems": []}
 
     def keep(name, measured, of=None):
         rows, notes, samples = measured

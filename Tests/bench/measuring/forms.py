@@ -26,7 +26,7 @@ FORMS = {"long": LONG, "short": SHORT}
 
 EMULATED = {
     "long": dict(LONG, parts=PARTS[:3], rounds=3, peers_every=1, seconds=0.8, runs=2, kinds=JUDGED, halt=True,
-                 pipeline=("start", "memory"), starts=3, memory_runs=1, in_flight=20_000),
+                 pipeline=("start", "memory"), starts=3, memory_runs=3, in_flight=20_000),
     "short": dict(SHORT, parts=PARTS[:3], rounds=1, peers_every=1, seconds=0.5, runs=1, kinds=JUDGED, halt=True,
                   pipeline=("start", "memory"), starts=1, memory_runs=1, in_flight=5_000),
 }

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,9 @@ from .machine import BUILT
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 400  # seconds: under emulation everything is slow
+
+
+LOST = re.compile(r"Lost (\d+) events")
 
 
 class NotReady(Exception):
@@ -90,6 +94,10 @@ class Observer:
             self._idle = max(0.08, 1.5 * (self.seconds - before) / (time.monotonic() - begun))
         return processes.seconds_once_idle(self.pid, idle=self._idle)
 
+    def account(self):
+        """How many events it says that it told, and how many it lost; once it has stopped."""
+        return 0, 0
+
     def last_line(self):
         """The last of the JSON lines that were printed."""
         with open(self.out, "rb") as file:
@@ -115,8 +123,9 @@ class Nattrace(Observer):
     def of_another_port(cls, program, backend=None):
         return cls(program, (1,), backend)
 
-    def start_line(self):
-        return json.loads(self.read(self.out).splitlines()[0])
+    def account(self):
+        told = self.last_line()["nattrace"]
+        return told["events"], told["lost"]["total"]
 
 
 class Bpftrace(Observer):
@@ -131,12 +140,24 @@ class Bpftrace(Observer):
         marker.flush()
         self._marker = marker
         # Buffers as large as nattrace's, and larger: it loses nothing that nattrace does not.
-        words = ["env", "BPFTRACE_PERF_RB_PAGES=4096", "bpftrace", "-c", f"{shutil.which('tail')} -f {marker.name}", "-e", text, str(PORT), str(CLOSED)]
+        words = ["env", "BPFTRACE_PERF_RB_PAGES=4096", "bpftrace", "-c",
+                 f"{shutil.which('tail')} -f {marker.name}", "-e", text, str(PORT), str(CLOSED)]
         if not os.path.exists("/sys/kernel/tracing/events"):
             # It looks tracepoints up in tracefs: mounted for it alone where the machine has not.
             words = ["unshare", "--mount", "sh", "-c", 'mount -t debugfs debugfs /sys/kernel/debug && '
                      'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"', "sh", *words]
         super().__init__(words, lambda out, _: "all attached" in out)
+
+    def account(self):
+        told = lost = 0
+        for path in (self.out, self.err):
+            with open(path, errors="replace") as file:
+                for line in file:
+                    if found := LOST.match(line):
+                        lost += int(found[1])
+                    else:
+                        told += line[:1].isdigit()  # each begins with its time
+        return told, lost
 
 
 # SYN, SYN-ACK and RST of the ports: the nearest to a handshake that a filter of packets can say.

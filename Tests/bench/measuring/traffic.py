@@ -78,9 +78,8 @@ def _round(turn, place, settings, progress):
                 observer.seconds_once_idle()
                 traced = {kind.name: _traced(observer, place, kind, settings) for kind in kinds}
                 observer.stop()
-                if isinstance(observer, observers.Nattrace):
-                    told = observer.last_line()["nattrace"]
-                    one.events, one.lost = one.events + told["events"], one.lost + told["lost"]["total"]
+                told, lost = observer.account()
+                one.events, one.lost = one.events + told, one.lost + lost
         except (observers.NotReady, OSError) as problem:
             one.problem = str(problem)
             print(f"  {one.name}: {problem}", file=sys.stderr)
@@ -170,8 +169,8 @@ def rows(everyone):
 
 
 def losses(everyone):
-    """What nattrace itself said that it lost: what is lost costs less, so a figure with losses is too good."""
-    return [f"{one.name}: {one.lost:,} observations lost beside {one.events:,} delivered"
+    """What observers said that they lost: what is lost costs less, so a figure with losses is too good."""
+    return [f"{one.name}: {one.lost:,} events lost beside {one.events:,} delivered"
             for one in everyone if one.lost]
 
 
