@@ -14,7 +14,7 @@ PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpft
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
 # What benchmarks compare with; tests do without.
-BENCH_PACKAGES := bpftrace
+BENCH_PACKAGES := bpftrace tcpdump
 
 # The first compiler that can compile for BPF: the one in PATH may be Swift's, or a build
 # without that target. Looked for only when a BPF program has to be compiled.
@@ -46,7 +46,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-harness bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -118,8 +118,21 @@ test-dist: dist ## the single file, in virtual machines with nothing else of our
 test-harness: ## the tests of the virtual machines themselves
 	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)
 
-bench-attach: dist ## from start to ready, beside bpftrace (KERNEL=6.1: in a virtual machine)
+# Where the kernel is named it is that one alone: KERNEL=host is the running one, and KERNEL=6.1 a virtual machine.
+bench: bench-deps dist $(BUILD)/bench/load $(BUILD)/bench/flood ## what it costs, beside its peers: here and on 6.1 (KERNEL=host, QUICK=1)
+	$(Q)status=0; for kernel in $(or $(KERNEL),host 6.1); do \
+		$(SUDO) Tests/bench/run --kernel $$kernel $(if $(QUICK),--quick) $(ARGS) || status=$$?; done; exit $$status
+
+bench-deps:
 	$(Q)$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(BENCH_PACKAGES)'
+	$(Q)Tests/bench/fetch-pwru
+
+$(BUILD)/bench/%: Tests/bench/%.c
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Wno-missing-field-initializers -o $@ $<
+
+bench-attach: dist bench-deps ## from start to ready, beside bpftrace (KERNEL=6.1: in a virtual machine)
 	$(Q)$(SUDO) Tests/bench/attach $(if $(KERNEL),--kernel $(KERNEL)) $(ARGS)
 
 demo: deps build ## the example of the README, on this kernel or with KERNEL=6.1

@@ -329,8 +329,7 @@ int BPF_PROG(trace_tcp_retransmit_skb, struct sock *sk)
  * one more once that is acknowledged; a server's copied_seq is the client's ISN
  * and one until data is read.
  */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(trace_inet_sock_set_state, struct sock *sk, int before, int after)
+static __noinline int handshake_ended(const struct sock *sk, int before, int after)
 {
 	struct nattrace_observation o = {
 		.kind = NATTRACE_KIND_SOCKET_STATE,
@@ -341,10 +340,6 @@ int BPF_PROG(trace_inet_sock_set_state, struct sock *sk, int before, int after)
 	};
 	__u32 isn, other;
 
-	if (before != TCP_SYN_SENT && before != TCP_SYN_RECV)
-		return 0;
-	if (after != TCP_ESTABLISHED && after != TCP_CLOSE)
-		return 0;
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	o.detail = before << 4 | after;
@@ -357,4 +352,15 @@ int BPF_PROG(trace_inet_sock_set_state, struct sock *sk, int before, int after)
 	if (before == TCP_SYN_RECV)
 		reverse(&o.packet);
 	return observe(&o, isn - 1, other, false);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(trace_inet_sock_set_state, struct sock *sk, int before, int after)
+{
+	/* Most changes of state are none of these: nothing is filled in before that is known. */
+	if (before != TCP_SYN_SENT && before != TCP_SYN_RECV)
+		return 0;
+	if (after != TCP_ESTABLISHED && after != TCP_CLOSE)
+		return 0;
+	return handshake_ended(sk, before, after);
 }
