@@ -7,26 +7,28 @@ import CNattrace
 /// Held as two words in host order of the address read as one big-endian number; an
 /// IPv4 address occupies the low 32 bits of `low`, so that addresses order as people
 /// expect.
-public struct IPAddress: Hashable, Comparable, Sendable {
-    public enum Family: UInt8, Sendable, Codable {
+public struct IPAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
+    public enum Family: UInt8, Sendable, BitwiseCopyable, Codable {
         case v4 = 4
         case v6 = 6
     }
 
-    public let family: Family
     public let high: UInt64
     public let low: UInt64
+    /// Last, so that what follows an address, such as a port, is laid into the padding behind it: a tuple takes 48
+    /// bytes and not 64.
+    public let family: Family
 
     public init(v4 address: UInt32) {
-        family = .v4
         high = 0
         low = UInt64(address)
+        family = .v4
     }
 
     public init(v6High high: UInt64, low: UInt64) {
-        family = .v6
         self.high = high
         self.low = low
+        family = .v6
     }
 
     /// Bytes in network order; an IPv4 address stands in the first four.
@@ -150,7 +152,7 @@ extension IPAddress: LosslessStringConvertible {
     public var description: String {
         switch family {
         case .v4:
-            return "\(low >> 24 & 255).\(low >> 16 & 255).\(low >> 8 & 255).\(low & 255)"
+            return String(unsafeUninitializedCapacity: Self.dottedBytes) { writeDotted(to: $0) }
         case .v6:
             let mapped = unmapped
             if mapped.family == .v4 { return "::ffff:\(mapped)" }
@@ -174,6 +176,37 @@ extension IPAddress: LosslessStringConvertible {
     }
 }
 
+extension IPAddress {
+    // Every verdict's sentence has addresses: they are written into strings' own bytes.
+
+    fileprivate static let dottedBytes = 15
+
+    /// An IPv4 address as dotted decimal; returns the number of bytes.
+    fileprivate func writeDotted(to text: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        var count = 0
+        for shift: UInt64 in [24, 16, 8, 0] {
+            count += (low >> shift & 255).writeDecimal(to: text, at: count)
+            guard shift > 0 else { break }
+            text[count] = UInt8(ascii: ".")
+            count += 1
+        }
+        return count
+    }
+}
+
+extension UInt64 {
+    /// A number below 100,000; returns the number of digits.
+    fileprivate func writeDecimal(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) -> Int {
+        let count = self < 10 ? 1 : self < 100 ? 2 : self < 1000 ? 3 : self < 10_000 ? 4 : 5
+        var rest = self
+        for index in (start..<start + count).reversed() {
+            text[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+        return count
+    }
+}
+
 extension IPAddress: Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
@@ -191,7 +224,7 @@ extension IPAddress: Codable {
 }
 
 /// One end of a TCP flow. The port is in host order.
-public struct Endpoint: Hashable, Sendable, Codable, CustomStringConvertible {
+public struct Endpoint: Hashable, Sendable, BitwiseCopyable, Codable, CustomStringConvertible {
     public var address: IPAddress
     public var port: UInt16
 
@@ -202,12 +235,17 @@ public struct Endpoint: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// `192.0.2.1:80` or `[2001:db8::1]:80`.
     public var description: String {
-        address.family == .v4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+        guard address.family == .v4 else { return "[\(address)]:\(port)" }
+        return String(unsafeUninitializedCapacity: IPAddress.dottedBytes + 6) { text in
+            let count = address.writeDotted(to: text)
+            text[count] = UInt8(ascii: ":")
+            return count + 1 + UInt64(port).writeDecimal(to: text, at: count + 1)
+        }
     }
 }
 
 /// Both ends of a TCP flow, in the direction of a packet.
-public struct Tuple: Hashable, Sendable, Codable, CustomStringConvertible {
+public struct Tuple: Hashable, Sendable, BitwiseCopyable, Codable, CustomStringConvertible {
     public var source: Endpoint
     public var destination: Endpoint
 

@@ -1,14 +1,13 @@
 // What one SYN led to, as far as it was seen: what verdicts are drawn from.
 
 /// Where a packet was seen last.
-struct Sighting {
+struct Sighting: BitwiseCopyable {
     var time: UInt64
-    var kind: Kind
-    var stage: Stage?
-    var netns: UInt32
-    var interface: String?
     /// Index of its step; -1: the step was not kept.
     var step: Int
+    var netns: UInt32
+    var kind: Kind
+    var stage: Stage?
 }
 
 /// What one SYN led to.
@@ -21,7 +20,7 @@ struct Attempt {
         var tuple: Tuple
     }
 
-    var places: Set<Place> = []
+    var places = Few<Place>()
     var firstSyn: Sighting?
     var lastSyn: Sighting?
     var delivered: Sighting?
@@ -52,7 +51,7 @@ struct Attempt {
     /// Put to conntrack, which has not said anything yet.
     var askedConntrack: Sighting?
     /// Where packets were put to conntrack last, by namespace: its functions do not all tell.
-    var conntrackStages: [UInt32: Stage] = [:]
+    var conntrackStages = FewByKey<UInt32, Stage>()
     var entry: ConntrackEntry?
     /// The rule or policy that decided last on a packet, by namespace.
     var rulings: [UInt32: Ruling] = [:]
@@ -61,7 +60,7 @@ struct Attempt {
     /// The listener that a finished handshake came to, and its queues then.
     var finishing: (sighting: Sighting, listener: BoundListener)?
     /// Namespaces in which a packet was past conntrack's hooks and had no entry.
-    var passedWithoutEntry: Set<UInt32> = []
+    var passedWithoutEntry = Few<UInt32>()
 
     /// Where a listener was found and had no room for the SYN, which is then let go without a drop
     /// (tcp_conn_request); or none for the connection that its last ACK would have made.
@@ -89,8 +88,10 @@ struct Attempt {
         var sighting: Sighting
         var role: PacketRole
         var packet: Packet
+        var device: FixedName
+
         /// The device that the packet had then: by which it came, or was to leave.
-        var interface: String?
+        var interface: String? { device.text }
     }
 
     /// A rule's or policy's decision, seen where it was made.

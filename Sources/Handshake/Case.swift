@@ -290,7 +290,7 @@ final class Case {
     /// `203.0.113.10:80`, and what it is translated to.
     var destinationInWords: String {
         target == connection.dialled.destination
-            ? "\(target)" : "\(target) (dialled as \(connection.dialled.destination))"
+            ? target.description : "\(target) (dialled as \(connection.dialled.destination))"
     }
 
     /// What people call a namespace that the connection came through.

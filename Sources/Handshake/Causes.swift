@@ -50,7 +50,8 @@ extension Cause {
         applies: { if case .established = $0.ending { true } else { false } },
         place: { if case .established(let end) = $0.ending { end } else { nil } },
         sentence: { c in
-            "\(c.connection.dialled.source) reached \(c.destinationInWords)."
+            // Of strings, since most connections succeed: values of other types go a longer way.
+            "\(c.connection.dialled.source.description) reached \(c.destinationInWords)."
         },
         advice: { _ in [] })
 

@@ -96,6 +96,15 @@ public struct Course: Hashable, Sendable {
     /// As the packets really run after all translations seen so far; nil: not translated.
     public internal(set) var translated: Tuple?
     /// Devices by which the SYN first came in, and by which that namespace passed it on.
-    public internal(set) var ingressInterface: String?
-    public internal(set) var egressInterface: String?
+    public internal(set) var ingressInterface: String? {
+        get { ingressDevice.text }
+        set { ingressDevice = FixedName(newValue) }
+    }
+    public internal(set) var egressInterface: String? {
+        get { egressDevice.text }
+        set { egressDevice = FixedName(newValue) }
+    }
+    /// The same without strings; empty: not known.
+    var ingressDevice = FixedName()
+    var egressDevice = FixedName()
 }

@@ -4,7 +4,7 @@ import CNattrace
 
 /// A kernel function or tracepoint that is observed. Raw values are NATTRACE_HOOK_* of
 /// bpf/observation.h, which BPF programs write into each observation.
-public enum Hook: UInt16, Sendable, CaseIterable {
+public enum Hook: UInt16, Sendable, BitwiseCopyable, CaseIterable {
     case netifReceiveSkb = 1
     case nfConntrackIn
     case nfConntrackTCPPacket
@@ -76,7 +76,7 @@ public enum Hook: UInt16, Sendable, CaseIterable {
 }
 
 /// How a hook was attached, or that a step was concluded and not seen.
-public enum Backend: UInt8, Sendable, CaseIterable {
+public enum Backend: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case inferred = 0
     case tracepoint = 1
     case kprobe = 2
@@ -93,7 +93,7 @@ public enum Backend: UInt8, Sendable, CaseIterable {
 }
 
 /// The way of a packet through the kernel, in its order.
-public enum Stage: UInt8, Sendable, CaseIterable, Comparable, Codable {
+public enum Stage: UInt8, Sendable, BitwiseCopyable, CaseIterable, Comparable, Codable {
     case ingress = 1
     case prerouting
     case routing

@@ -10,6 +10,16 @@ final class Names {
     private var namespaces: [UInt32: String?] = [:]
     private var rules: [RuleKey: (rule: Rule?, time: UInt64)] = [:]
 
+    /// What steps of a hook in a namespace have in common, at a place that the two lead to: what comes to the same
+    /// place takes it over.
+    private var labels = ContiguousArray<Labels?>(repeating: nil, count: 1 << placeBits)
+
+    private struct Labels {
+        var hook: Hook
+        var netns: UInt32
+        var labels: StepLabels
+    }
+
     private struct RuleKey: Hashable {
         var family: RuleFamily
         var table: String
@@ -19,6 +29,7 @@ final class Names {
 
     /// Namespaces come and go with containers; so many are remembered before asking anew.
     private static let maximumNamespaces = 4096
+    private static let placeBits: UInt64 = 10
     private static let maximumRules = 4096
     /// Nanoseconds for which a rule's text is not asked for again. A handle is never given twice in one
     /// table, but a table may be made anew.
@@ -35,8 +46,21 @@ final class Names {
 
     func netns(_ inode: UInt32) -> String? {
         guard inode != 0 else { return nil }
-        if namespaces.count >= Self.maximumNamespaces { namespaces.removeAll() }
+        if namespaces.count >= Self.maximumNamespaces {
+            namespaces.removeAll()
+            for place in labels.indices { labels[place] = nil }
+        }
         return remembered(inode, in: &namespaces) { .netnsName(inode: $0) }
+    }
+
+    func labels(of hook: Hook, in netns: UInt32) -> StepLabels {
+        // Fibonacci hashing: the upper bits of the product depend on all of both.
+        let mixed = (UInt64(netns) << 16 | UInt64(hook.rawValue)) &* 0x9e37_79b9_7f4a_7c15
+        let place = Int(truncatingIfNeeded: mixed >> (64 - Self.placeBits))
+        if let known = labels[place], known.hook == hook, known.netns == netns { return known.labels }
+        let made = StepLabels(function: hook.name, netnsName: self.netns(netns))
+        labels[place] = Labels(hook: hook, netns: netns, labels: made)
+        return made
     }
 
     /// A rule as people know it: its text comes from the ruleset, if it can be read and still has it.

@@ -1,10 +1,11 @@
 // One observation of the kernel side, decoded: what `struct nattrace_observation` in
-// bpf/observation.h says, as Swift values. Decoding copies and never allocates.
+// bpf/observation.h says, as Swift values. Decoding copies and never allocates: all of it is plain bytes
+// (BitwiseCopyable), so that handing one on costs a copy of memory and no counting of references.
 
 import CNattrace
 
 /// What a hook saw. Unknown raw values are refused by `Observation.init`, not trapped on.
-public enum Kind: UInt8, Sendable {
+public enum Kind: UInt8, Sendable, BitwiseCopyable {
     case packet = 1
     case conntrack
     case natSetup
@@ -23,7 +24,7 @@ public enum Kind: UInt8, Sendable {
 }
 
 /// TCP flags as on the wire (RFC 9293, 3.1).
-public struct TCPFlags: OptionSet, Hashable, Sendable, Codable {
+public struct TCPFlags: OptionSet, Hashable, Sendable, BitwiseCopyable, Codable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     public static let fin = TCPFlags(rawValue: 1)
@@ -43,12 +44,12 @@ public struct TCPFlags: OptionSet, Hashable, Sendable, Codable {
     }
 }
 
-public enum PacketRole: Sendable {
+public enum PacketRole: Sendable, BitwiseCopyable {
     case syn, synack, ack, rst
 }
 
 /// A TCP packet as it was at one point.
-public struct Packet: Hashable, Sendable {
+public struct Packet: Hashable, Sendable, BitwiseCopyable {
     public var tuple: Tuple
     public var flags: TCPFlags
     public var seq: UInt32
@@ -66,7 +67,7 @@ public struct Packet: Hashable, Sendable {
 }
 
 /// A conntrack entry as `skb->_nfct` or the hooked function showed it (`struct nf_conn`).
-public struct ConntrackEntry: Hashable, Sendable {
+public struct ConntrackEntry: Hashable, Sendable, BitwiseCopyable {
     /// Kernel address: tells entries apart, never followed. Freed addresses are reused.
     public var identity: UInt64
     /// The flow as dialled, and as its answers look; what differs was translated.
@@ -88,7 +89,7 @@ public struct ConntrackEntry: Hashable, Sendable {
 }
 
 /// Status bits of an entry, IPS_* in linux/netfilter/nf_conntrack_common.h.
-public struct ConntrackStatus: OptionSet, Hashable, Sendable {
+public struct ConntrackStatus: OptionSet, Hashable, Sendable, BitwiseCopyable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     public static let expected = ConntrackStatus(rawValue: 1 << 0)
@@ -132,7 +133,7 @@ extension ConntrackEntry {
     }
 }
 
-public enum ConntrackDecision: UInt8, Sendable {
+public enum ConntrackDecision: UInt8, Sendable, BitwiseCopyable {
     case asked = 0
     case new
     case match
@@ -142,12 +143,12 @@ public enum ConntrackDecision: UInt8, Sendable {
     case again
 }
 
-public enum Manipulation: UInt8, Sendable {
+public enum Manipulation: UInt8, Sendable, BitwiseCopyable {
     case source = 0
     case destination
 }
 
-public enum ResetMaker: UInt8, Sendable {
+public enum ResetMaker: UInt8, Sendable, BitwiseCopyable {
     /// TCP answered a packet with it.
     case tcp = 0
     /// TCP aborted a connection of its own.
@@ -157,14 +158,14 @@ public enum ResetMaker: UInt8, Sendable {
 }
 
 /// TCP_* of net/tcp_states.h.
-public enum SocketState: UInt8, Sendable {
+public enum SocketState: UInt8, Sendable, BitwiseCopyable {
     case established = 1
     case synSent, synReceived, finWait1, finWait2, timeWait, close, closeWait, lastAck, listen, closing
     case newSynReceived
 }
 
 /// What a NAT rule asks for (`struct nf_nat_range2`): an interval of addresses and ports.
-public struct NATRange: Hashable, Sendable {
+public struct NATRange: Hashable, Sendable, BitwiseCopyable {
     public var first: Endpoint
     public var last: Endpoint
     /// NF_NAT_RANGE_*: which of the two is asked for at all.
@@ -172,7 +173,7 @@ public struct NATRange: Hashable, Sendable {
 }
 
 /// Where the listener that a look-up found is bound.
-public struct BoundListener: Hashable, Sendable {
+public struct BoundListener: Hashable, Sendable, BitwiseCopyable {
     public var address: IPAddress
     public var port: UInt16
     public var interfaceIndex: UInt32
@@ -181,7 +182,7 @@ public struct BoundListener: Hashable, Sendable {
 }
 
 /// The two queues of a listener, which share one limit (`sk_max_ack_backlog`).
-public struct ListenerQueues: Hashable, Sendable {
+public struct ListenerQueues: Hashable, Sendable, BitwiseCopyable {
     /// Connections waiting for accept(2), half-open handshakes, and the limit of listen(2) for each.
     public var accept: UInt32
     public var syn: UInt32
@@ -196,19 +197,31 @@ public struct ListenerQueues: Hashable, Sendable {
 }
 
 /// An nftables rule, or the policy of a base chain, that decided on a packet, as the kernel told.
-public struct RuleSighting: Hashable, Sendable {
+public struct RuleSighting: Hashable, Sendable, BitwiseCopyable {
     public var family: RuleFamily
-    public var table: String
-    /// nil: not known.
-    public var chain: String?
+    public var verdict: RuleVerdict
+    public var isPolicy: Bool
     /// 0: a policy has none.
     public var handle: UInt64
-    public var isPolicy: Bool
-    public var verdict: RuleVerdict
+    private let tableText: FixedText32
+    private let chainText: FixedText32
+
+    public var table: String { tableText.string }
+    /// nil: not known.
+    public var chain: String? { chainText.isEmpty ? nil : chainText.string }
+
+    init(family: RuleFamily, rule: nattrace_rule, isPolicy: Bool, verdict: RuleVerdict) {
+        self.family = family
+        self.verdict = verdict
+        self.isPolicy = isPolicy
+        handle = UInt64(rule.handle_high) << 32 | UInt64(rule.handle_low)
+        tableText = FixedText32(rule.table)
+        chainText = FixedText32(rule.chain)
+    }
 }
 
 /// What a rule says of a packet: NF_* of linux/netfilter.h, NFT_* of nf_tables.h.
-public enum RuleVerdict: Hashable, Sendable {
+public enum RuleVerdict: Hashable, Sendable, BitwiseCopyable {
     case drop, accept, stolen, queue
     /// All its matches held, and the next rule is asked.
     case proceed
@@ -240,7 +253,7 @@ public enum RuleVerdict: Hashable, Sendable {
 }
 
 /// An ICMP error that quotes a packet of the handshake.
-public struct ICMPError: Hashable, Sendable {
+public struct ICMPError: Hashable, Sendable, BitwiseCopyable {
     /// Who says so, and to whom.
     public var source: IPAddress
     public var destination: IPAddress
@@ -249,7 +262,7 @@ public struct ICMPError: Hashable, Sendable {
 }
 
 /// What is particular to one kind of observation.
-public enum ObservationDetail: Hashable, Sendable {
+public enum ObservationDetail: Hashable, Sendable, BitwiseCopyable {
     case none
     case conntrack(ConntrackDecision)
     case natSetup(Manipulation, NATRange)
@@ -259,12 +272,12 @@ public enum ObservationDetail: Hashable, Sendable {
     case reset(ResetMaker)
     case socketState(from: SocketState, to: SocketState)
     /// Why conntrack calls a packet INVALID, in its own words, if it has any.
-    case invalid(String)
+    case invalid(FixedText72)
     case rule(RuleSighting)
     case icmp(ICMPError)
 }
 
-public struct Observation: Sendable {
+public struct Observation: Sendable, BitwiseCopyable {
     /// CLOCK_MONOTONIC, nanoseconds.
     public var time: UInt64
     /// Kernel address of the socket, an identity only; 0: none.
@@ -294,7 +307,7 @@ public struct Observation: Sendable {
     public var name: FixedName
 
     /// Decodes the kernel's bytes. nil: a kind, hook or backend that this version does not know.
-    public init?(_ raw: nattrace_observation) {
+    public init?(_ raw: borrowing nattrace_observation) {
         guard let kind = Kind(rawValue: raw.kind), let hook = Hook(rawValue: raw.hook),
             let backend = Backend(rawValue: raw.backend), backend != .inferred
         else { return nil }
@@ -312,7 +325,7 @@ public struct Observation: Sendable {
         stage = Stage(rawValue: raw.stage)
         reason = raw.has_reason != 0 ? raw.reason : nil
         name = FixedName(raw.name)
-        isUntracked = raw.ct == 0 && raw.ct_info == UInt8(NATTRACE_CTINFO_UNTRACKED)
+        isUntracked = raw.ct == 0 ? raw.ct_info == UInt8(NATTRACE_CTINFO_UNTRACKED) : false
 
         let family = IPAddress.Family(rawValue: raw.family)
         packet = nil
@@ -336,7 +349,7 @@ public struct Observation: Sendable {
         switch kind {
         case .conntrack:
             guard let decision = ConntrackDecision(rawValue: raw.detail) else { return nil }
-            detail = decision == .invalid ? .invalid(FixedName.string(of: raw.text)) : .conntrack(decision)
+            detail = decision == .invalid ? .invalid(FixedText72(raw.text)) : .conntrack(decision)
             if decision == .invalid { conntrack = nil }
         case .natSetup:
             guard let manipulation = Manipulation(rawValue: raw.detail), let family else { return nil }
@@ -369,13 +382,10 @@ public struct Observation: Sendable {
             detail = .socketState(from: old, to: new)
         case .rule:
             guard let ruleFamily = RuleFamily(rawValue: raw.rule_family) else { return nil }
-            let chain = FixedName.string(of: raw.rule.chain)
             detail = .rule(
                 RuleSighting(
-                    family: ruleFamily, table: FixedName.string(of: raw.rule.table),
-                    chain: chain.isEmpty ? nil : chain,
-                    handle: UInt64(raw.rule.handle_high) << 32 | UInt64(raw.rule.handle_low),
-                    isPolicy: raw.detail == UInt8(NATTRACE_RULE_POLICY), verdict: RuleVerdict(raw.reason)))
+                    family: ruleFamily, rule: raw.rule, isPolicy: raw.detail == UInt8(NATTRACE_RULE_POLICY),
+                    verdict: RuleVerdict(raw.reason)))
         case .icmp:
             guard let family else { return nil }
             detail = .icmp(
@@ -386,40 +396,5 @@ public struct Observation: Sendable {
         default:
             detail = .none
         }
-    }
-}
-
-/// A name of at most 15 bytes as the kernel keeps it (IFNAMSIZ, TASK_COMM_LEN).
-///
-/// Bytes are as somebody else chose them: sinks must neutralise control characters.
-public struct FixedName: Hashable, Sendable {
-    private let words: (UInt64, UInt64)
-
-    init(_ bytes: Bytes) { words = unsafeBitCast(bytes, to: (UInt64, UInt64).self) }
-
-    typealias Bytes = (
-        CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar
-    )
-
-    public var isEmpty: Bool { words.0 & 0xff == 0 }
-
-    /// Invalid UTF-8 is replaced. Fifteen bytes fit a Swift string without allocation.
-    public var string: String {
-        withUnsafeBytes(of: words) { raw in
-            String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-        }
-    }
-
-    /// The text of a C array of characters, up to its NUL or its end.
-    static func string<Characters: BitwiseCopyable>(of characters: Characters) -> String {
-        withUnsafeBytes(of: characters) { raw in
-            String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-        }
-    }
-
-    public static func == (a: FixedName, b: FixedName) -> Bool { a.words == b.words }
-    public func hash(into hasher: inout Hasher) {
-        hasher.combine(words.0)
-        hasher.combine(words.1)
     }
 }

@@ -2,7 +2,7 @@
 // done something to a packet.
 
 /// nfproto (linux/netfilter.h): the family of a table, by its number in the kernel.
-public enum RuleFamily: UInt8, Hashable, Sendable, Codable {
+public enum RuleFamily: UInt8, Hashable, Sendable, BitwiseCopyable, Codable {
     case inet = 1
     case ip = 2
     case arp = 3

@@ -44,7 +44,7 @@ public struct Rule: Hashable, Sendable, Codable {
 }
 
 /// What is particular to a step's action, for sinks that say it in words.
-public enum StepDetail: Hashable, Sendable {
+public enum StepDetail: Hashable, Sendable, BitwiseCopyable {
     case none
     /// Translation: how the flow looked before and looks after it, both in the direction of
     /// the packet. `asked` is what the rule asked for, where its decision was seen.
@@ -57,6 +57,31 @@ public enum StepDetail: Hashable, Sendable {
     case icmp(ICMPError)
 }
 
+/// What is said of a step in words. Most steps of a hook in a namespace have the same: these share one of these
+/// (`Names.labels`), so that a step is plain bytes and one reference, and cheap to copy.
+package final class StepLabels: Sendable {
+    package let function: String?
+    package let netnsName: String?
+    package let reason: String?
+    package let rule: Rule?
+    package let process: ProcessIdentity?
+
+    /// Whether the hook and the namespace say all of it.
+    package let isUsual: Bool
+
+    init(
+        function: String?, netnsName: String?, reason: String? = nil, rule: Rule? = nil,
+        process: ProcessIdentity? = nil
+    ) {
+        self.function = function
+        self.netnsName = netnsName
+        self.reason = reason
+        self.rule = rule
+        self.process = process
+        isUsual = reason == nil && rule == nil && process == nil
+    }
+}
+
 public struct Step: Sendable {
     /// From 0 within the connection, without gaps.
     public var sequence: Int
@@ -64,28 +89,66 @@ public struct Step: Sendable {
     public var time: UInt64
     /// Nanoseconds since the connection's first step.
     public var offset: UInt64
-    public var action: Action
-    public var stage: Stage?
-    /// Kernel symbol or tracepoint. For an inferred step, where it would have happened; nil if unknown.
-    public var function: String?
-    public var backend: Backend
     /// Inode number of the network namespace; 0: not known.
     public var netns: UInt32
-    /// As `ip netns` or the container runtime calls it.
-    public var netnsName: String?
     public var cpu: UInt16
+    public var action: Action
+    public var stage: Stage?
+    public var backend: Backend
+    package let labels: StepLabels
+    private let device: FixedName
     public var packet: Packet?
     public var conntrack: ConntrackEntry?
-    /// The kernel's name of the drop or reset reason, without the enum's prefix; of an INVALID packet,
-    /// conntrack's words.
-    public var reason: String?
-    public var rule: Rule?
-    public var process: ProcessIdentity?
-    /// Device that the packet came in by (stage ingress) or leaves by (stage egress).
-    public var interface: String?
     public var detail: StepDetail
     /// What was known of the connection's way by then.
     public var course: Course
+
+    init(
+        sequence: Int, time: UInt64, offset: UInt64, action: Action, stage: Stage?, labels: StepLabels,
+        backend: Backend, netns: UInt32, cpu: UInt16, packet: Packet?, conntrack: ConntrackEntry?,
+        device: FixedName, detail: StepDetail, course: Course
+    ) {
+        self.sequence = sequence
+        self.time = time
+        self.offset = offset
+        self.netns = netns
+        self.cpu = cpu
+        self.action = action
+        self.stage = stage
+        self.backend = backend
+        self.labels = labels
+        self.device = device
+        self.packet = packet
+        self.conntrack = conntrack
+        self.detail = detail
+        self.course = course
+    }
+
+    init(
+        sequence: Int, time: UInt64, offset: UInt64, action: Action, stage: Stage?, function: String?,
+        backend: Backend, netns: UInt32, netnsName: String?, cpu: UInt16, packet: Packet?,
+        conntrack: ConntrackEntry?, reason: String?, rule: Rule?, process: ProcessIdentity?, interface: String?,
+        detail: StepDetail, course: Course
+    ) {
+        self.init(
+            sequence: sequence, time: time, offset: offset, action: action, stage: stage,
+            labels: StepLabels(
+                function: function, netnsName: netnsName, reason: reason, rule: rule, process: process),
+            backend: backend, netns: netns, cpu: cpu, packet: packet, conntrack: conntrack,
+            device: FixedName(interface), detail: detail, course: course)
+    }
+
+    /// Kernel symbol or tracepoint. For an inferred step, where it would have happened; nil if unknown.
+    public var function: String? { labels.function }
+    /// As `ip netns` or the container runtime calls it.
+    public var netnsName: String? { labels.netnsName }
+    /// The kernel's name of the drop or reset reason, without the enum's prefix; of an INVALID packet,
+    /// conntrack's words.
+    public var reason: String? { labels.reason }
+    public var rule: Rule? { labels.rule }
+    public var process: ProcessIdentity? { labels.process }
+    /// Device that the packet came in by (stage ingress) or leaves by (stage egress).
+    public var interface: String? { device.text }
 
     /// The SYN itself was there; an ICMP error that quotes it is another packet.
     func showsSyn(at stage: Stage) -> Bool {

@@ -6,7 +6,7 @@ extension Connection {
     /// Takes in one observation and appends the steps it makes; none for what adds nothing.
     func absorb(_ o: Observation, names: Names) {
         lastTime = max(lastTime, o.time)
-        let isUsed = settlePending(before: o, names: names)
+        let isUsed = pending != nil && settlePending(before: o, names: names)
         let writer = StepWriter(connection: self, observation: o, names: names)
         if writer.isOfEstablished { return }
         if writer.isToldWithTheNext {
@@ -154,17 +154,15 @@ struct StepWriter {
     }
 
     func noteInterface(_ stage: Stage) {
-        let name = o.name.string
-        guard !name.isEmpty else { return }
-        if stage == .ingress, connection.course.ingressInterface == nil {
-            connection.course.ingressInterface = name
+        guard !o.name.isEmpty else { return }
+        let isIngressKnown = !connection.course.ingressDevice.isEmpty
+        if stage == .ingress, !isIngressKnown {
+            connection.course.ingressDevice = o.name
             // What was noted before is the way out of the client's namespace.
-            if connection.trail.ingressNetns != o.netns { connection.course.egressInterface = nil }
+            if connection.trail.ingressNetns != o.netns { connection.course.egressDevice = FixedName() }
             connection.trail.ingressNetns = o.netns
-        } else if stage == .egress,
-            connection.course.ingressInterface == nil || connection.trail.ingressNetns == o.netns
-        {
-            connection.course.egressInterface = name
+        } else if stage == .egress, !isIngressKnown || connection.trail.ingressNetns == o.netns {
+            connection.course.egressDevice = o.name
         }
     }
 
@@ -223,52 +221,50 @@ struct StepWriter {
         _ action: Action, stage: Stage? = nil, function: String? = nil, reason: String? = nil,
         process: ProcessIdentity? = nil, rule: Rule? = nil, detail: StepDetail = .none
     ) -> Sighting {
-        let interface = (o.kind == .packet || o.kind == .icmp) && !o.name.isEmpty ? o.name.string : nil
+        let isUsual = function == nil && reason == nil && process == nil && rule == nil
+        let labels =
+            isUsual
+            ? names.labels(of: o.hook, in: o.netns)
+            : StepLabels(
+                function: function ?? o.hook.name, netnsName: names.netns(o.netns), reason: reason, rule: rule,
+                process: process)
         return append(
-            step(
-                action, stage: stage ?? (o.kind == .drop ? nil : o.stage), function: function ?? o.hook.name,
-                backend: o.backend, reason: reason,
-                process: process, rule: rule, interface: interface, detail: detail))
+            action, stage: stage ?? (o.kind == .drop ? nil : o.stage), labels: labels, backend: o.backend,
+            packet: shownPacket, device: o.kind == .packet || o.kind == .icmp ? o.name : FixedName(), detail: detail)
     }
 
-    /// `function` is where it must have happened. How the packet looked there was not seen, unless
+    /// `hook` is where it must have happened. How the packet looked there was not seen, unless
     /// `showsPacket`: it is the one at hand.
     @discardableResult
     func infer(
-        _ action: Action, stage: Stage, function: String, showsPacket: Bool = false, detail: StepDetail = .none
+        _ action: Action, stage: Stage, hook: Hook, showsPacket: Bool = false, detail: StepDetail = .none
     ) -> Sighting {
-        var step = step(action, stage: stage, function: function, backend: .inferred, detail: detail)
-        if !showsPacket { step.packet = nil }
-        return append(step)
-    }
-
-    func step(
-        _ action: Action, stage: Stage?, function: String?, backend: Backend, reason: String? = nil,
-        process: ProcessIdentity? = nil, rule: Rule? = nil, interface: String? = nil, detail: StepDetail
-    ) -> Step {
-        let last = connection.steps.last
-        let time = max(o.time, last?.time ?? connection.startTime)
-        return Step(
-            sequence: connection.steps.count + connection.omittedSteps, time: time,
-            offset: time - connection.startTime, action: action, stage: stage, function: function, backend: backend,
-            netns: o.netns, netnsName: names.netns(o.netns), cpu: o.cpu, packet: shownPacket, conntrack: o.conntrack,
-            reason: reason, rule: rule, process: process, interface: interface, detail: detail,
-            course: connection.course
-        )
+        append(
+            action, stage: stage, labels: names.labels(of: hook, in: o.netns), backend: .inferred,
+            packet: showsPacket ? shownPacket : nil, device: FixedName(), detail: detail)
     }
 
     /// A socket's state has ends but no packet.
     var shownPacket: Packet? { o.packet.flatMap { $0.flags.isEmpty ? nil : $0 } }
 
-    func append(_ step: Step) -> Sighting {
-        let isKept = connection.steps.count < Connection.maximumSteps
+    private func append(
+        _ action: Action, stage: Stage?, labels: StepLabels, backend: Backend, packet: Packet?, device: FixedName,
+        detail: StepDetail
+    ) -> Sighting {
+        let count = connection.steps.count
+        let time = max(o.time, count == 0 ? connection.startTime : connection.steps[count - 1].time)
+        let isKept = count < Connection.maximumSteps
         if isKept {
-            connection.steps.append(step)
+            // Most have a few: they are not to be moved at each of the first.
+            if count == 0 { connection.steps.reserveCapacity(4) }
+            connection.steps.append(
+                Step(
+                    sequence: count + connection.omittedSteps, time: time, offset: time - connection.startTime,
+                    action: action, stage: stage, labels: labels, backend: backend, netns: o.netns, cpu: o.cpu,
+                    packet: packet, conntrack: o.conntrack, device: device, detail: detail, course: connection.course))
         } else {
             connection.omittedSteps += 1
         }
-        return Sighting(
-            time: step.time, kind: o.kind, stage: step.stage, netns: o.netns, interface: step.interface,
-            step: isKept ? connection.steps.count - 1 : -1)
+        return Sighting(time: time, step: isKept ? count : -1, netns: o.netns, kind: o.kind, stage: stage)
     }
 }

@@ -10,7 +10,7 @@ extension StepWriter {
             // Not seen where it happened: concluded from how the packet is marked now.
             noteUntracked(
                 infer(
-                    .conntrackUntracked, stage: firstStage, function: Hook.nfConntrackIn.name, showsPacket: true),
+                    .conntrackUntracked, stage: firstStage, hook: .nfConntrackIn, showsPacket: true),
                 .syn)
         } else if isPastConntrack {
             connection.attempt.passedWithoutEntry.insert(o.netns)
@@ -29,7 +29,7 @@ extension StepWriter {
 
     func conntrack() {
         if case .invalid(let words) = o.detail {
-            invalid(words)
+            invalid(words.string)
             return
         }
         guard case .conntrack(let decision) = o.detail else { return }
@@ -41,14 +41,14 @@ extension StepWriter {
             connection.attempt.conntrackStages[o.netns] = o.stage
             if let last = connection.steps.indices.last {
                 connection.attempt.askedConntrack = Sighting(
-                    time: o.time, kind: o.kind, stage: o.stage, netns: o.netns, interface: nil, step: last)
+                    time: o.time, step: last, netns: o.netns, kind: o.kind, stage: o.stage)
             }
         case .invalid: break
         case .new, .match, .again:
             if isBeyondHandshake { return }
             let sighting = add(decision == .new ? .conntrackNew : .conntrackMatch)
             if let entry = o.conntrack {
-                let isKnown = !connection.trail.trackedEntries.insert(entry.identity).inserted
+                let isKnown = !connection.trail.trackedEntries.insert(entry.identity)
                 if role == .syn {
                     // A new one may have the address of the one that it replaced.
                     if decision == .new { connection.trail.olderEntries.remove(entry.identity) }
@@ -131,7 +131,7 @@ extension StepWriter {
             invalid("")
             return false
         }
-        invalid(words)
+        invalid(words.string)
         return true
     }
 
@@ -224,13 +224,13 @@ extension StepWriter {
     /// did: steps that were concluded, marked so, at the time at which they became known.
     func inferFromConntrack() {
         guard let entry = o.conntrack, let packet = o.packet else { return }
-        if connection.trail.trackedEntries.insert(entry.identity).inserted {
+        if connection.trail.trackedEntries.insert(entry.identity) {
             // An answer was seen on it already: it is not this SYN that it was made for.
             let isOlder =
                 packet.flags.role == .syn && !entry.isReplyDirection && entry.status.contains(.seenReply)
                 && connection.attempt.firstSynack == nil && connection.attempt.firstRst == nil
             let sighting = infer(
-                isOlder ? .conntrackMatch : .conntrackNew, stage: firstStage, function: Hook.nfConntrackIn.name)
+                isOlder ? .conntrackMatch : .conntrackNew, stage: firstStage, hook: .nfConntrackIn)
             if isOlder { noteAge(of: entry, sighting, isOlder: true) }
         } else if packet.flags.role == .syn, connection.trail.olderEntries.contains(entry.identity),
             connection.attempt.stale == nil, let last = connection.attempt.lastSyn
@@ -243,7 +243,7 @@ extension StepWriter {
             after.destination = entry.translated.destination
             noteTranslator(.natDestination, firstStage, from: entry.original, to: after)
             infer(
-                .natDestination, stage: firstStage, function: Hook.nfNatManipPkt.name,
+                .natDestination, stage: firstStage, hook: .nfNatManipPkt,
                 detail: .translation(before: entry.original, after: after, asked: nil))
         }
         // The source is translated on the way out: the entry shows it from there on.
@@ -252,14 +252,14 @@ extension StepWriter {
             before.destination = entry.translated.destination
             noteTranslator(.natSource, .postrouting, from: before, to: entry.translated)
             infer(
-                .natSource, stage: .postrouting, function: Hook.nfNatManipPkt.name,
+                .natSource, stage: .postrouting, hook: .nfNatManipPkt,
                 detail: .translation(before: before, after: entry.translated, asked: nil))
         }
         if reply, entry.original.reversed != entry.reply, packet.tuple == entry.original.reversed,
             inferOnce(entry, .natReverse)
         {
             infer(
-                .natReverse, stage: .postrouting, function: Hook.nfNatManipPkt.name,
+                .natReverse, stage: .postrouting, hook: .nfNatManipPkt,
                 detail: .translation(before: entry.reply, after: entry.original.reversed, asked: nil))
         }
         connection.trail.note(entry.original)
@@ -272,7 +272,7 @@ extension StepWriter {
     }
 
     func inferOnce(_ entry: ConntrackEntry, _ action: Action) -> Bool {
-        connection.trail.translations.insert(.init(entry: entry.identity, action: action)).inserted
+        connection.trail.translations.insert(.init(entry: entry.identity, action: action))
     }
 
     /// PREROUTING for a connection that came in to this namespace, OUTPUT for one that began here.

@@ -74,13 +74,13 @@ extension StepWriter {
     func inferLookup() {
         if connection.attempt.delivered == nil {
             connection.attempt.delivered = infer(
-                .deliver, stage: .socket, function: (isIPv6 ? Hook.tcpV6Rcv : .tcpV4Rcv).name, showsPacket: true)
+                .deliver, stage: .socket, hook: isIPv6 ? .tcpV6Rcv : .tcpV4Rcv, showsPacket: true)
         }
         if connection.attempt.lookup == nil {
-            let function = isIPv6 ? Hook.inet6LookupListener : .inetLookupListener
+            let hook = isIPv6 ? Hook.inet6LookupListener : .inetLookupListener
             connection.attempt.lookup = (
                 infer(
-                    .listener, stage: .socket, function: function.name, showsPacket: true, detail: .listener(nil)),
+                    .listener, stage: .socket, hook: hook, showsPacket: true, detail: .listener(nil)),
                 nil
             )
         }
@@ -102,7 +102,7 @@ extension StepWriter {
         }
         connection.attempt.drop = Attempt.Drop(
             sighting: sighting, role: packet.flags.role, packet: packet,
-            interface: o.name.isEmpty ? nil : o.name.string)
+            device: o.name)
     }
 
     // MARK: ICMP

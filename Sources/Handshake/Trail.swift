@@ -6,15 +6,15 @@ struct Trail {
     /// In the client's direction.
     private(set) var tuples: [Tuple] = []
     /// Entries whose decision or translation has its step already.
-    var trackedEntries: Set<UInt64> = []
-    var translations: Set<Translation> = []
+    var trackedEntries = Few<UInt64>()
+    var translations = Few<Translation>()
     var ingressNetns: UInt32?
     /// Entries that a SYN of this connection matched and that were older than it.
-    var olderEntries: Set<UInt64> = []
+    var olderEntries = Few<UInt64>()
     /// Who of this machine sent ICMP errors about it: seen going out before any came in.
-    var ownErrorSources: Set<IPAddress> = []
+    var ownErrorSources = Few<IPAddress>()
     /// Initial sequence numbers of servers whose SYN-ACK was first seen being made or going out.
-    var localNumbers: Set<UInt32> = []
+    var localNumbers = Few<UInt32>()
     /// Where the flow was translated, in the order of its way, with the rule where it is known.
     var translators: [Translator] = []
 
@@ -56,9 +56,13 @@ struct Trail {
         tuples.append(tuple)
     }
 
+    // Inlined, as a call would be handed a copy of the trail, with all its lists.
+
+    @inline(__always)
     func contains(_ tuple: Tuple) -> Bool { tuples.contains(tuple) }
 
     /// Whether a tuple may be this connection's after a rewrite that was not seen: one end is the same.
+    @inline(__always)
     func sharesEnd(with tuple: Tuple) -> Bool {
         tuples.contains {
             $0.source == tuple.source || $0.destination == tuple.destination

@@ -112,11 +112,11 @@ import Testing
     @Test func hostileNamesStayInsideTheirStrings() throws {
         let hostile = "a\"b\\c\u{1b}[31m\u{7f}\u{85}\n\u{0}é→🦊"
         let article = ArticleCase()
-        var step = article.connection.steps[0]
-        step.process = ProcessIdentity(pid: 7, name: hostile)
-        step.netnsName = hostile
-        step.rule = Rule(id: nil, ruleset: nil, text: hostile)
-        step.course.ingressInterface = hostile
+        var course = Course()
+        course.ingressInterface = hostile
+        let step = makeStep(
+            0, at: 0, .syn, .ingress, netnsName: hostile, rule: Rule(id: nil, ruleset: nil, text: hostile),
+            process: ProcessIdentity(pid: 7, name: hostile), course: course)
         let capture = Capture()
         JSONLinesSink(output: capture.output).step(step, of: article.connection)
         let line = capture.text()
