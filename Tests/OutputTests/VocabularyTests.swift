@@ -53,13 +53,41 @@ import Testing
         #expect(CommunityID.v1(flow) == CommunityID.v1(flow.reversed))
     }
 
-    /// FIPS 180-4's example, and RFC 4648's alphabet with its padding.
+    /// The digest of `abcd`, and RFC 4648's alphabet with its padding.
     @Test func parts() {
-        let digest = CommunityID.sha1(Array("abc".utf8)).map { String($0, radix: 16) }.joined(separator: " ")
-        #expect(digest == "a9 99 3e 36 47 6 81 6a ba 3e 25 71 78 50 c2 6c 9c d0 d8 9d")
-        #expect(CommunityID.base64(Array("foob".utf8)) == "Zm9vYg==")
-        #expect(CommunityID.base64(Array("fooba".utf8)) == "Zm9vYmE=")
-        #expect(CommunityID.base64(Array("foobar".utf8)) == "Zm9vYmFy")
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: SHA1Block.words) { words in
+            var message = SHA1Block(words)
+            for unit: UInt16 in [0x6162, 0x6364] { message.append(unit) }
+            let digest = message.digest()
+            #expect(digest.0.byteSwapped == 0x81fe_8bfe && digest.4.byteSwapped == 0x8291_7acf)
+            #expect(CommunityID.text(digest) == "1:gf6L/odXbD7LIkJvjleEc4KRes8=")
+        }
+        let digests: [(words: [UInt32], text: String)] = [
+            ([0x0010_8310, 0x5187_2092, 0x8b30_d38f, 0x4114_9351, 0x5597_6196], "ABCDEFGHIJKLMNOPQRSTUVWXYZY="),
+            ([0x9b71_d79f, 0x8218_a392, 0x59a7_a29a, 0xabb2_dbaf, 0xc31c_b3d3], "m3HXn4IYo5JZp6Kaq7Lbr8Mcs9M="),
+            ([0x5db7_e39e, 0xbbf3_dfbf, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff], "Xbfjnrvz37////////////////8="),
+        ]
+        for (words, text) in digests {
+            let words = words.map(\.bigEndian)
+            #expect(CommunityID.text((words[0], words[1], words[2], words[3], words[4])) == "1:\(text)")
+        }
+    }
+}
+
+@Suite struct ActionTests {
+    @Test func textIsTheRawValue() {
+        for action in Action.allCases { #expect("\(action.text)" == action.rawValue) }
+    }
+
+    @Test func flagsAreWrittenInOneOrder() {
+        for bits in UInt8.min...UInt8.max {
+            let capture = Capture()
+            TCPFlags(rawValue: bits).put(to: capture.output)
+            let names: [(bit: UInt8, name: String)] = [
+                (2, "SYN"), (1, "FIN"), (4, "RST"), (8, "PSH"), (16, "ACK"), (32, "URG"), (64, "ECE"), (128, "CWR"),
+            ]
+            #expect(capture.text() == names.filter { bits & $0.bit != 0 }.map(\.name).joined(separator: ","))
+        }
     }
 }
 
