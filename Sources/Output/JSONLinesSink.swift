@@ -13,14 +13,44 @@ public final class JSONLinesSink: Sink {
     public let output: OutputBuffer
     private var clock = Clock(realtimeOffset: 0)
 
+    // What comes again: pieces that begin and end within a line. Those of a connection's ends are the longest.
+    private let ends = PieceCache<Endpoint>(bits: 9, maximumBytes: 80)
+    private let flows = PieceCache<Flow>(bits: 7, maximumBytes: 512)
+    private let places = PieceCache<Place>(bits: 8, maximumBytes: 256)
+    private let tracked = PieceCache<Tracked>(bits: 6, maximumBytes: 256)
+
+    private struct Flow: Equatable {
+        var connection: UInt64
+        var course: Course
+    }
+
+    /// Where a step happened. Labels are kept here, so that no other ones come to stand where they stood.
+    private struct Place: Equatable {
+        var labels: StepLabels
+        var netns: UInt32
+        var stage: Stage?
+        var backend: Backend
+
+        static func == (a: Place, b: Place) -> Bool {
+            a.labels === b.labels && a.netns == b.netns && a.stage == b.stage && a.backend == b.backend
+        }
+    }
+
+    /// What is told of an entry, but for its tuples.
+    private struct Tracked: Equatable {
+        var status: ConntrackStatus
+        var zone: UInt16
+        var state: UInt8
+        var isReplyDirection: Bool
+    }
+
     public init(output: OutputBuffer) { self.output = output }
 
     // MARK: Sink
 
     public func start(_ start: StartInfo) {
         clock = Clock(realtimeOffset: start.realtimeOffset)
-        begin("nattrace.start", at: start.time)
-        output.put("},\"host\":{")
+        begin("nattrace.start\"},\"host\":{", at: start.time)
         if !start.hostName.isEmpty { string("\"name\":", start.hostName) }
         output.key("\"os\":{\"kernel\":")
         output.jsonString(start.kernel)
@@ -52,43 +82,35 @@ public final class JSONLinesSink: Sink {
     }
 
     public func step(_ step: Step, of connection: Connection) {
-        begin("nattrace.step", at: step.time)
-        output.put(",\"action\":")
-        output.jsonName(step.action.rawValue)
-        output.put(",\"sequence\":")
+        begin("nattrace.step\",\"action\":\"", at: step.time)
+        output.put(step.action.text)
+        output.put("\",\"sequence\":")
         output.put(UInt64(step.sequence))
         output.close()
         flow(connection, step.course)
-        rule(step.rule)
-        process(step.process)
+        let labels = step.labels
+        if !labels.isUsual {
+            rule(labels.rule)
+            process(labels.process)
+        }
         output.put(",\"nattrace\":{\"connection\":\"")
-        output.putHex(connection.id, digits: 16)
+        output.putHex16(connection.id)
         output.put("\",\"offset_ns\":")
         output.put(step.offset)
-        place(stage: step.stage, function: step.function)
-        output.put(",\"backend\":")
-        output.jsonName(step.backend.name)
-        netns(step.netns, step.netnsName)
+        place(labels, step.netns, step.stage, step.backend)
         if step.backend != .inferred {
             output.put(",\"cpu\":")
             output.put(step.cpu)
         }
         if let packet = step.packet { put(packet) }
-        if let reason = step.reason, !reason.isEmpty { string("\"reason\":", reason) }
-        if let entry = step.conntrack {
-            output.put(",\"conntrack\":{")
-            output.put("\"direction\":")
-            output.put(entry.isReplyDirection ? "\"reply\"" : "\"original\"")
-            put(entry)
-            output.close()
-        }
+        if let reason = labels.reason, !reason.isEmpty { string("\"reason\":", reason) }
+        if let entry = step.conntrack { put(trackedBy: entry) }
         put(step.detail)
         end()
     }
 
     public func verdict(_ verdict: Verdict, of connection: Connection) {
-        begin("nattrace.verdict", at: verdict.time)
-        output.put(",\"category\":[\"network\"],\"outcome\":")
+        begin("nattrace.verdict\",\"category\":[\"network\"],\"outcome\":", at: verdict.time)
         output.jsonName(verdict.outcome.rawValue)
         output.put(",\"start\":\"")
         clock.put(connection.startTime, to: output)
@@ -100,7 +122,7 @@ public final class JSONLinesSink: Sink {
         rule(verdict.rule)
         process(verdict.process)
         output.put(",\"nattrace\":{\"connection\":\"")
-        output.putHex(connection.id, digits: 16)
+        output.putHex16(connection.id)
         output.put("\",\"verdict\":")
         output.jsonName(verdict.code.rawValue)
         place(stage: verdict.stage, function: verdict.function)
@@ -128,8 +150,7 @@ public final class JSONLinesSink: Sink {
     }
 
     public func loss(_ loss: Loss) {
-        begin("nattrace.loss", at: loss.time)
-        output.put("},\"nattrace\":{\"lost\":{\"events\":")
+        begin("nattrace.loss\"},\"nattrace\":{\"lost\":{\"events\":", at: loss.time)
         output.put(loss.events)
         output.put(",\"since\":\"")
         clock.put(loss.since, to: output)
@@ -141,8 +162,7 @@ public final class JSONLinesSink: Sink {
     }
 
     public func stop(_ totals: Totals) {
-        begin("nattrace.stop", at: totals.time)
-        output.put("},\"nattrace\":{\"verdicts\":{")
+        begin("nattrace.stop\"},\"nattrace\":{\"verdicts\":{", at: totals.time)
         for code in VerdictCode.allCases {
             guard let count = totals.verdicts[code], count > 0 else { continue }
             output.separate()
@@ -160,23 +180,22 @@ public final class JSONLinesSink: Sink {
 
     // MARK: parts of a line
 
-    /// Up to within the object `event`.
+    /// Up to the name of the data set, which `rest` begins with: it goes on to the first value that is no constant.
     @inline(__always)
-    private func begin(_ dataset: StaticString, at time: UInt64) {
+    private func begin(_ rest: StaticString, at time: UInt64) {
         output.put("{\"@timestamp\":\"")
         clock.put(time, to: output)
         output.put("\",\"ecs\":{\"version\":\"")
         output.put(Self.ecsVersion)
         output.put("\"},\"event\":{\"kind\":\"event\",\"dataset\":\"")
-        output.put(dataset)
-        output.put(UInt8(ascii: "\""))
+        output.put(rest)
     }
 
     /// Closes the object `nattrace` and the line.
     @inline(__always)
     private func end() {
-        output.put("}}")
-        output.endLine()
+        output.put("}}\n")
+        output.endUnit()
     }
 
     @inline(__always)
@@ -187,6 +206,12 @@ public final class JSONLinesSink: Sink {
 
     /// What is the same on each line of a connection: its ends, its network, its devices.
     private func flow(_ connection: Connection, _ course: Course) {
+        flows.put(Flow(connection: connection.id, course: course), hash: connection.id, to: output) {
+            writeFlow(connection, course)
+        }
+    }
+
+    private func writeFlow(_ connection: Connection, _ course: Course) {
         let dialled = connection.dialled
         let translated = course.translated
         output.put(",\"source\":{")
@@ -198,8 +223,8 @@ public final class JSONLinesSink: Sink {
         output.put(",\"transport\":\"tcp\",\"community_id\":")
         output.jsonName(connection.communityID)
         output.close()
-        let ingress = course.ingressInterface.flatMap { $0.isEmpty ? nil : $0 }
-        let egress = course.egressInterface.flatMap { $0.isEmpty ? nil : $0 }
+        let ingress = course.ingressInterface
+        let egress = course.egressInterface
         guard ingress != nil || egress != nil else { return }
         output.put(",\"observer\":{")
         if let ingress {
@@ -216,16 +241,51 @@ public final class JSONLinesSink: Sink {
     }
 
     /// An end that was translated has its address and port under `nat`, also where one is as before.
-    @inline(__always)
     private func end(_ dialled: Endpoint, translated: Endpoint?) {
-        output.jsonEndpoint(dialled)
+        put(dialled)
         guard let translated, translated != dialled else { return }
         output.put(",\"nat\":{")
-        output.jsonEndpoint(translated)
+        put(translated)
         output.close()
     }
 
+    /// `"ip":"192.0.2.1","port":80`
     @inline(__always)
+    private func put(_ end: Endpoint) {
+        let hash = end.address.low ^ end.address.high &* 31 ^ UInt64(end.port) << 48
+        ends.put(end, hash: hash, to: output) { output.jsonEndpoint(end) }
+    }
+
+    /// `"source":{...},"destination":{...}`
+    private func put(_ tuple: Tuple) {
+        output.put("\"source\":{")
+        put(tuple.source)
+        output.put("},\"destination\":{")
+        put(tuple.destination)
+        output.close()
+    }
+
+    /// Taken apart, since what a closure takes in is copied, and a step is long.
+    @inline(__always)
+    private func place(_ labels: StepLabels, _ netns: UInt32, _ stage: Stage?, _ backend: Backend) {
+        guard labels.isUsual else { return writePlace(labels, netns, stage, backend) }
+        // Objects stand at multiples of 16.
+        let address = UInt64(UInt(bitPattern: ObjectIdentifier(labels))) >> 4
+        places.put(
+            Place(labels: labels, netns: netns, stage: stage, backend: backend),
+            hash: address ^ UInt64(stage?.rawValue ?? 0) << 56 ^ UInt64(backend.rawValue) << 48, to: output
+        ) {
+            writePlace(labels, netns, stage, backend)
+        }
+    }
+
+    private func writePlace(_ labels: StepLabels, _ netns: UInt32, _ stage: Stage?, _ backend: Backend) {
+        place(stage: stage, function: labels.function)
+        output.put(",\"backend\":")
+        output.jsonName(backend.name)
+        self.netns(netns, labels.netnsName)
+    }
+
     private func place(stage: Stage?, function: String?) {
         if let stage {
             output.put(",\"stage\":")
@@ -285,13 +345,14 @@ public final class JSONLinesSink: Sink {
 
     private func put(_ packet: Packet) {
         output.put(",\"packet\":{")
-        output.jsonTuple(packet.tuple)
-        if !packet.flags.isEmpty {
+        put(packet.tuple)
+        if packet.flags.isEmpty {
+            output.put(",\"seq\":")
+        } else {
             output.put(",\"flags\":\"")
             packet.flags.put(to: output)
-            output.put(UInt8(ascii: "\""))
+            output.put("\",\"seq\":")
         }
-        output.put(",\"seq\":")
         output.put(packet.seq)
         if packet.flags.contains(.ack) {
             output.put(",\"ack\":")
@@ -300,8 +361,27 @@ public final class JSONLinesSink: Sink {
         output.close()
     }
 
+    /// The entry that a packet carried.
+    private func put(trackedBy entry: ConntrackEntry) {
+        let key = Tracked(
+            status: entry.status, zone: entry.zone, state: entry.state, isReplyDirection: entry.isReplyDirection)
+        let hash = UInt64(key.status.rawValue) ^ UInt64(key.zone) << 32 ^ UInt64(key.state) << 48
+        tracked.put(key, hash: key.isReplyDirection ? ~hash : hash, to: output) {
+            output.put(",\"conntrack\":{\"direction\":")
+            output.put(entry.isReplyDirection ? "\"reply\"" : "\"original\"")
+            writeState(of: entry)
+        }
+        tuples(of: entry)
+        output.close()
+    }
+
     /// The entry's members, without braces.
     private func put(_ entry: ConntrackEntry) {
+        writeState(of: entry)
+        tuples(of: entry)
+    }
+
+    private func writeState(of entry: ConntrackEntry) {
         if let state = entry.stateName {
             output.key("\"state\":")
             output.jsonName(state)
@@ -316,10 +396,13 @@ public final class JSONLinesSink: Sink {
         }
         output.key("\"zone\":")
         output.put(entry.zone)
+    }
+
+    private func tuples(of entry: ConntrackEntry) {
         output.put(",\"original\":{")
-        output.jsonTuple(entry.original)
+        put(entry.original)
         output.put("},\"reply\":{")
-        output.jsonTuple(entry.reply)
+        put(entry.reply)
         output.close()
     }
 
@@ -327,9 +410,9 @@ public final class JSONLinesSink: Sink {
         switch detail {
         case .translation(let before, let after, let asked):
             output.put(",\"translation\":{\"before\":{")
-            output.jsonTuple(before)
+            put(before)
             output.put("},\"after\":{")
-            output.jsonTuple(after)
+            put(after)
             output.close()
             if let asked, asked.asksAddress || asked.asksPort {
                 output.put(",\"asked\":{\"first\":{")

@@ -60,6 +60,10 @@ extension OutputBuffer {
         var index = 0
         func flushClean() { put(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[clean..<index])) }
         while index < bytes.count {
+            if isClean(bytes, from: index) {
+                index += 8
+                continue
+            }
             let byte = bytes[index]
             if byte >= 0x20, byte < 0x7f, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
                 index += 1
@@ -98,6 +102,20 @@ extension OutputBuffer {
         flushClean()
     }
 
+    /// Whether the next eight bytes are there, and none needs to be escaped or looked at.
+    @inline(__always)
+    private func isClean(_ bytes: UnsafeBufferPointer<UInt8>, from index: Int) -> Bool {
+        guard index + 8 <= bytes.count else { return false }
+        let word = UnsafeRawBufferPointer(bytes).loadUnaligned(fromByteOffset: index, as: UInt64.self)
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        // Sets the top bit of bytes below a bound, of all that are below 0x80 themselves.
+        func below(_ bound: UInt64, _ word: UInt64) -> UInt64 { (word &- ones &* bound) & ~word }
+        func equal(_ byte: UInt8) -> UInt64 { below(1, word ^ (ones &* UInt64(byte))) }
+        let dirty =
+            word | below(0x20, word) | equal(UInt8(ascii: "\"")) | equal(UInt8(ascii: "\\")) | equal(0x7f)
+        return dirty & (ones &* 0x80) == 0
+    }
+
     /// `"ip":"192.0.2.1","port":80`
     @inline(__always)
     func jsonEndpoint(_ end: Endpoint) {
@@ -105,14 +123,5 @@ extension OutputBuffer {
         put(end.address)
         put("\",\"port\":")
         put(end.port)
-    }
-
-    /// `"source":{...},"destination":{...}`
-    func jsonTuple(_ tuple: Tuple) {
-        key("\"source\":{")
-        jsonEndpoint(tuple.source)
-        put("},\"destination\":{")
-        jsonEndpoint(tuple.destination)
-        close()
     }
 }

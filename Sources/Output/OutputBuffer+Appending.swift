@@ -49,36 +49,57 @@ extension OutputBuffer {
     }
 
     private func putLong(_ number: UInt64) {
-        reserve(20)
-        var digits = 1
-        var rest = number / 10
-        while rest > 0 {
-            digits += 1
-            rest /= 10
+        // Three times eight digits at most.
+        reserve(24)
+        if number < 100_000_000 { return putUpToEight(number) }
+        let (upper, lower) = number.quotientAndRemainder(dividingBy: 100_000_000)
+        if upper < 100_000_000 {
+            putUpToEight(upper)
+        } else {
+            putUpToEight(upper / 100_000_000)
+            putEight(upper % 100_000_000)
         }
-        putDigits(number, count: digits)
+        putEight(lower)
+    }
+
+    /// Room for eight bytes must be there.
+    @inline(__always)
+    private func putEight(_ number: UInt64) {
+        UnsafeMutableRawPointer(end).storeBytes(of: Self.eightDigits(number).littleEndian, as: UInt64.self)
+        count += 8
+    }
+
+    /// Without leading zeros; room for eight bytes must be there.
+    @inline(__always)
+    private func putUpToEight(_ number: UInt64) {
+        let digits = Self.eightDigits(number)
+        // The first digit stands in the lowest byte. Bits that a digit has beside those of "0" say that it is none.
+        let zeros = min(7, (digits ^ 0x3030_3030_3030_3030).trailingZeroBitCount / 8)
+        UnsafeMutableRawPointer(end).storeBytes(of: (digits >> UInt64(8 * zeros)).littleEndian, as: UInt64.self)
+        count += 8 - zeros
+    }
+
+    /// A number below 100,000,000 as eight characters, the first in the lowest byte: its halves, their halves and
+    /// their digits are divided side by side in one word, by multiplication with what is just above 1/100 and 1/10.
+    @inline(__always)
+    private static func eightDigits(_ number: UInt64) -> UInt64 {
+        let halves = number / 10_000 | (number % 10_000) << 32
+        let hundreds = ((halves &* 10_486) >> 20) & 0x0000_007f_0000_007f
+        let pairs = hundreds | (halves &- 100 &* hundreds) << 16
+        let tens = ((pairs &* 103) >> 10) & 0x000f_000f_000f_000f
+        return (tens | (pairs &- 10 &* tens) << 8) | 0x3030_3030_3030_3030
     }
 
     @inline(__always)
     func put(_ number: some FixedWidthInteger & UnsignedInteger) { put(UInt64(number)) }
 
-    /// Decimal with leading zeros up to `digits`, which must suffice.
+    /// Decimal with leading zeros up to nine digits, which must suffice: the fraction of a second.
     @inline(__always)
-    func put(_ number: UInt64, digits: Int) {
-        reserve(digits)
-        putDigits(number, count: digits)
-    }
-
-    @inline(__always)
-    private func putDigits(_ number: UInt64, count digits: Int) {
-        var rest = number
-        var place = end + digits
-        for _ in 0..<digits {
-            place -= 1
-            place.pointee = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        }
-        count += digits
+    func putNine(_ number: UInt64) {
+        reserve(9)
+        end.pointee = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / 100_000_000)
+        count += 1
+        putEight(number % 100_000_000)
     }
 
     /// Lower-case hexadecimal with leading zeros.
@@ -88,6 +109,24 @@ extension OutputBuffer {
             end[i] = Self.hexDigit(UInt8(truncatingIfNeeded: number >> UInt64(4 * (digits - 1 - i))))
         }
         count += digits
+    }
+
+    /// Lower-case hexadecimal, all sixteen digits: eight of them at once.
+    @inline(__always)
+    func putHex16(_ number: UInt64) {
+        func eight(_ number: UInt64) -> UInt64 {
+            // A digit into each byte, the first into the lowest.
+            var digits = (number & 0xffff) << 32 | number >> 16 & 0xffff
+            digits = (digits & 0x0000_00ff_0000_00ff) << 16 | digits >> 8 & 0x0000_00ff_0000_00ff
+            digits = (digits & 0x000f_000f_000f_000f) << 8 | digits >> 4 & 0x000f_000f_000f_000f
+            let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+            return digits &+ 0x3030_3030_3030_3030 &+ letters &* UInt64(UInt8(ascii: "a") - 10 - UInt8(ascii: "0"))
+        }
+        reserve(16)
+        let place = UnsafeMutableRawPointer(end)
+        place.storeBytes(of: eight(number >> 32).littleEndian, as: UInt64.self)
+        place.storeBytes(of: eight(number & 0xffff_ffff).littleEndian, toByteOffset: 8, as: UInt64.self)
+        count += 16
     }
 
     /// Of the low four bits.

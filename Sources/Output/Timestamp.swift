@@ -42,8 +42,11 @@ struct CivilTime: Equatable {
 struct Clock {
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC, nanoseconds.
     let realtimeOffset: Int64
-    private var second = Int64.min
+    /// The monotonic time at which the last second began, and its date up to the point, once there was one.
+    private var second: UInt64 = 0
     private var text: [UInt8] = []
+    /// Bytes of a date up to the point, of years of four digits.
+    private static let textBytes = 20
 
     init(realtimeOffset: Int64) { self.realtimeOffset = realtimeOffset }
 
@@ -58,10 +61,10 @@ struct Clock {
 
     /// Appends the date of a monotonic time.
     mutating func put(_ monotonic: UInt64, to output: OutputBuffer) {
-        let (seconds, nanoseconds) = realtime(monotonic)
-        if seconds != second { remember(seconds) }
-        text.withUnsafeBytes { output.put($0) }
-        output.put(nanoseconds, digits: 9)
+        if text.isEmpty || monotonic &- second >= 1_000_000_000 { remember(secondOf: monotonic) }
+        // A constant number of bytes, so that no function is called to copy them.
+        text.withUnsafeBytes { output.put(UnsafeRawBufferPointer(start: $0.baseAddress, count: Self.textBytes)) }
+        output.putNine(monotonic &- second)
         output.put(UInt8(ascii: "Z"))
     }
 
@@ -77,8 +80,9 @@ struct Clock {
             + ".\(digits(Int(nanoseconds / 1_000_000), 3))Z"
     }
 
-    private mutating func remember(_ seconds: Int64) {
-        second = seconds
+    private mutating func remember(secondOf monotonic: UInt64) {
+        let (seconds, nanoseconds) = realtime(monotonic)
+        second = monotonic &- nanoseconds
         let civil = CivilTime(secondsSinceEpoch: seconds)
         func digits(_ number: Int, _ count: Int) -> [UInt8] {
             var rest = number

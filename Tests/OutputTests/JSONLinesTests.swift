@@ -127,6 +127,56 @@ import Testing
         #expect((object["rule"] as? [String: Any])?["name"] as? String == hostile)
     }
 
+    /// Clean text is passed over eight bytes at a time: what is to be escaped may stand anywhere in them.
+    @Test func whatIsEscapedIsSoAtEachPlace() {
+        let escapes = [
+            ("\"", "\\\""), ("\\", "\\\\"), ("\n", "\\n"), ("\u{1f}", "\\u001f"), ("\u{7f}", "\\u007f"),
+            ("\u{85}", "\\u0085"), (" ", " "), ("~", "~"), ("!", "!"), ("#", "#"), ("[", "["), ("]", "]"),
+            ("é", "é"), ("→", "→"), ("\u{a0}", "\u{a0}"),
+        ]
+        for (character, expected) in escapes {
+            for before in 0..<17 {
+                for after in 0..<17 {
+                    let (head, tail) = (String(repeating: "a", count: before), String(repeating: "z", count: after))
+                    let capture = Capture()
+                    capture.output.jsonString(head + character + tail)
+                    #expect(capture.text() == "\"\(head)\(expected)\(tail)\"")
+                }
+            }
+        }
+    }
+
+    /// Pieces are remembered by what they say: as many different lines as there are, whatever was written before.
+    @Test func linesDoNotDependOnThoseBefore() {
+        let all = Capture()
+        let sink = JSONLinesSink(output: all.output)
+        var expected = ""
+        for round in 0..<2 {
+            for number in 0..<UInt16(3000) {
+                let dialled = tuple("192.0.2.\(number % 250)", number, "2001:db8::\(number % 7)", 80 + number % 3)
+                let connection = Connection(isn: UInt32(number), dialled: dialled, startTime: 0)
+                var course = Course()
+                if number % 2 == 1 { course.translated = dialled.reversed }
+                if number % 3 == 1 { course.egressInterface = "eth\(number % 5)" }
+                let entry = ConntrackEntry(
+                    identity: 1, original: dialled, reply: dialled.reversed,
+                    status: ConntrackStatus(rawValue: UInt32(number % 600)), state: UInt8(number % 12),
+                    zone: number % 4, isReplyDirection: number % 5 == 0, isNew: false)
+                let step = makeStep(
+                    round, at: UInt64(number), .syn, Stage.allCases[Int(number) % Stage.allCases.count],
+                    function: "f\(number % 40)", backend: Backend.allCases[Int(number) % Backend.allCases.count],
+                    netns: UInt32(number % 9), netnsName: number % 9 == 0 ? nil : "n\(number % 9)",
+                    packet: Packet(tuple: dialled, flags: .syn, seq: 1, ack: 0, payload: 0), conntrack: entry,
+                    course: course)
+                sink.step(step, of: connection)
+                let alone = Capture()
+                JSONLinesSink(output: alone.output).step(step, of: connection)
+                expected += alone.text()
+            }
+        }
+        #expect(all.text() == expected)
+    }
+
     @Test func bytesThatAreNoTextAreReplaced() {
         let capture = Capture()
         let bytes: [UInt8] = [0x61, 0xff, 0xc3, 0x28, 0x1f]

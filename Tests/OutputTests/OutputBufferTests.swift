@@ -12,11 +12,33 @@ import Testing
             capture.output.put(number)
             capture.output.put(" ")
         }
-        capture.output.put(7, digits: 3)
+        capture.output.putNine(7)
         capture.output.putHex(0xbeef, digits: 6)
         #expect(
             capture.text()
-                == "0 9 10 99 100 9999999999999999999 10000000000000000000 18446744073709551615 00700beef")
+                == "0 9 10 99 100 9999999999999999999 10000000000000000000 18446744073709551615 00000000700beef")
+    }
+
+    /// Digits are made eight at a time: as Swift writes them, at each length and where halves of them are zero.
+    @Test func numbersAreAsSwiftWritesThem() {
+        var numbers: [UInt64] = [0, .max]
+        for length in 0..<20 {
+            let power = (0..<length).reduce(UInt64(1)) { product, _ in product &* 10 }
+            numbers += [power &- 1, power, power &+ 1, power &* 9 / 7]
+        }
+        for number in stride(from: UInt64(0), to: 99_999_999, by: 9973) { numbers.append(number) }
+        for number in 0..<UInt64(10_000) { numbers += [number, number &* 0x9e37_79b9_7f4a_7c15] }
+        let capture = Capture()
+        var expected = ""
+        for number in numbers {
+            capture.output.put(number)
+            capture.output.put(" ")
+            capture.output.putHex16(number)
+            capture.output.put(" ")
+            let hex = String(number, radix: 16)
+            expected += "\(number) \(String(repeating: "0", count: 16 - hex.count) + hex) "
+        }
+        #expect(capture.text() == expected)
     }
 
     /// As RFC 5952 has it, and as `IPAddress` itself says.
