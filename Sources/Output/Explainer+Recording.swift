@@ -3,6 +3,22 @@
 import Handshake
 
 extension Explainer {
+    /// Takes in all that a recording still holds, up to the limit (as below), or while it is wanted. Facts are
+    /// asked of the reader meanwhile.
+    public func replay(
+        _ reader: RecordingReader, upTo limit: UInt64 = .max, while isWanted: () -> Bool
+    ) throws(RecordingError) {
+        while let item = try reader.next() {
+            guard replay(item, upTo: limit), isWanted() else { return }
+            let isWhole = reader.takeObservations { raw in
+                guard raw.pointee.time_ns <= limit else { return false }
+                if let observation = Observation(raw.pointee) { observe(observation) }
+                return isWanted()
+            }
+            guard isWhole else { return }
+        }
+    }
+
     /// Takes in what a recording holds next, as it was taken in live. Time passes up to `limit` at most
     /// (CLOCK_MONOTONIC, nanoseconds). False: what was observed next lies behind the limit, and was not taken in.
     @discardableResult

@@ -46,8 +46,14 @@ enum RecordingFormat {
         case time = 6
     }
 
-    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        UInt32(truncatingIfNeeded: crc32_z(0, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))
+    /// Of both, one after the other.
+    static func checksum(_ frame: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> UInt32 {
+        var checksum: UInt = 0
+        // Where nothing is pointed at, zlib begins anew.
+        for bytes in [frame, payload] where !bytes.isEmpty {
+            checksum = crc32_z(checksum, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count)
+        }
+        return UInt32(truncatingIfNeeded: checksum)
     }
 }
 

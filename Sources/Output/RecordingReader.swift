@@ -15,7 +15,8 @@ public final class RecordingReader {
     private var input: RecordingInput
     private let decoder = JSONDecoder()
     private var payload: [UInt8] = []
-    /// Observations of `payload` that were given out.
+    /// Observations in `payload`, and how many of them were given out.
+    private var batch = 0
     private var given = 0
     private var ending: Result<Void, RecordingError>?
 
@@ -69,6 +70,8 @@ public final class RecordingReader {
     ///
     /// Facts are taken into `facts` on the way; they are no items.
     public func next() throws(RecordingError) -> RecordingItem? {
+        // Where the end or an error was met, no observation is left.
+        if given < batch { return .observation(takeObservation()) }
         if let ending {
             try ending.get()
             return nil
@@ -81,29 +84,42 @@ public final class RecordingReader {
         }
     }
 
-    private func read() throws(RecordingError) -> RecordingItem? {
-        while true {
-            let size = MemoryLayout<nattrace_observation>.size
-            if given * size < payload.count {
-                let observation = payload.withUnsafeBytes {
-                    $0.loadUnaligned(fromByteOffset: given * size, as: nattrace_observation.self)
-                }
+    /// Hands out in place what `next` would give out before it reads on, until `body` returns false; returns whether
+    /// it never did. Each item that `next` makes is copied several times on its way.
+    func takeObservations(_ body: (UnsafePointer<nattrace_observation>) -> Bool) -> Bool {
+        payload.withUnsafeBytes { payload in
+            let observations = payload.bindMemory(to: nattrace_observation.self)
+            while given < batch {
                 given += 1
                 facts.position += 1
-                return .observation(observation)
+                guard body(observations.baseAddress! + (given - 1)) else { return false }
             }
+            return true
+        }
+    }
+
+    private func takeObservation() -> nattrace_observation {
+        let offset = given * MemoryLayout<nattrace_observation>.size
+        given += 1
+        facts.position += 1
+        return payload.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: nattrace_observation.self) }
+    }
+
+    private func read() throws(RecordingError) -> RecordingItem? {
+        while true {
+            given = 0
+            batch = 0
             let start = input.offset
             guard let type = try input.record(into: &payload) else { throw input.error(.withoutEnd) }
-            // Only observations are given out from there.
-            given = 0
             let data = type == .observations ? Data() : Data(payload)
             switch type {
             case .observations:
-                guard payload.count % size == 0 else {
-                    payload.removeAll(keepingCapacity: true)
-                    throw input.error(.damaged("half an observation"), at: start)
-                }
-                continue
+                let (count, rest) = payload.count.quotientAndRemainder(
+                    dividingBy: MemoryLayout<nattrace_observation>.size)
+                guard rest == 0 else { throw input.error(.damaged("half an observation"), at: start) }
+                guard count > 0 else { continue }
+                batch = count
+                return .observation(takeObservation())
             case .fact, .loss, .time, .end, .header:
                 payload.removeAll(keepingCapacity: true)
             }
@@ -199,8 +215,8 @@ private final class RecordingInput {
     /// The next record's type, and its payload in `payload`; nil at the end of the file. A record
     /// is given only if it is whole and its checksum right.
     func record(into payload: inout [UInt8]) throws(RecordingError) -> RecordingFormat.RecordType? {
-        let begin = offset
         payload.removeAll(keepingCapacity: true)
+        let begin = offset
         let frame = try read(upTo: RecordingFormat.frameBytes)
         if frame.isEmpty { return nil }
         guard frame.count == RecordingFormat.frameBytes else { throw error(.truncated) }
@@ -208,18 +224,24 @@ private final class RecordingInput {
         guard length <= RecordingFormat.maximumPayload else {
             throw error(.damaged("a record of \(length) bytes is longer than any"), at: begin)
         }
-        var record = frame
-        try read(Int(length), onto: &record)
-        let checksum = try read(upTo: RecordingFormat.checksumBytes)
-        guard checksum.count == RecordingFormat.checksumBytes else { throw error(.truncated) }
-        guard record.withUnsafeBytes({ RecordingFormat.checksum($0) }) == number(checksum[...]) else {
-            throw error(.damaged("the checksum does not match"), at: begin)
+        do throws(RecordingError) {
+            try read(Int(length), onto: &payload)
+            let checksum = try read(upTo: RecordingFormat.checksumBytes)
+            guard checksum.count == RecordingFormat.checksumBytes else { throw error(.truncated) }
+            let actual = payload.withUnsafeBytes { payload in
+                frame.withUnsafeBytes { RecordingFormat.checksum($0, payload) }
+            }
+            guard actual == number(checksum[...]) else {
+                throw error(.damaged("the checksum does not match"), at: begin)
+            }
+            guard let type = RecordingFormat.RecordType(rawValue: frame[0]) else {
+                throw error(.damaged("a record of unknown type \(frame[0])"), at: begin)
+            }
+            return type
+        } catch {
+            payload.removeAll()
+            throw error
         }
-        guard let type = RecordingFormat.RecordType(rawValue: frame[0]) else {
-            throw error(.damaged("a record of unknown type \(frame[0])"), at: begin)
-        }
-        payload.append(contentsOf: record[RecordingFormat.frameBytes...])
-        return type
     }
 
     private func number(_ bytes: ArraySlice<UInt8>) -> UInt32 {

@@ -23,9 +23,7 @@ struct ReplaySession {
         var damage: RecordingError?
         display.sink.start(reader.header.start)
         do {
-            while let item = try reader.next() {
-                guard explainer.replay(item, upTo: limit), !explainer.isExhausted, display.state == .open else { break }
-            }
+            try explainer.replay(reader, upTo: limit) { !explainer.isExhausted && display.state == .open }
         } catch {
             damage = error
         }
