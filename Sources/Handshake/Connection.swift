@@ -27,7 +27,7 @@ public final class Connection {
     /// As the packets really run after all translations seen so far; nil: not translated.
     public var translated: Tuple? { course.translated }
 
-    var trail = Trail()
+    let trail = Trail()
     /// What the latest SYN, first or sent again, led to. A later one may end otherwise.
     var attempt = Attempt()
     /// Whether a SYN came by a place for the second time: nothing that it was answered with ended the client's wait.

@@ -87,7 +87,7 @@ public struct Totals: Sendable, Hashable {
 /// All calls come from one thread, in order: start, then steps, verdicts and losses, then stop.
 public protocol Sink: AnyObject {
     func start(_ start: StartInfo)
-    func step(_ step: Step, of connection: Connection)
+    func step(_ step: borrowing Step, of connection: Connection)
     func verdict(_ verdict: Verdict, of connection: Connection)
     func loss(_ loss: Loss)
     func stop(_ totals: Totals)

@@ -82,6 +82,13 @@ package final class StepLabels: Sendable {
     }
 }
 
+/// Few steps have a detail, and it is long: what is not there takes no room in a connection's list of steps.
+private final class StepDetailBox: Sendable {
+    let detail: StepDetail
+
+    init(_ detail: StepDetail) { self.detail = detail }
+}
+
 public struct Step: Sendable {
     /// From 0 within the connection, without gaps.
     public var sequence: Int
@@ -99,7 +106,7 @@ public struct Step: Sendable {
     private let device: FixedName
     public var packet: Packet?
     public var conntrack: ConntrackEntry?
-    public var detail: StepDetail
+    private let boxedDetail: StepDetailBox?
     /// What was known of the connection's way by then.
     public var course: Course
 
@@ -120,7 +127,7 @@ public struct Step: Sendable {
         self.device = device
         self.packet = packet
         self.conntrack = conntrack
-        self.detail = detail
+        boxedDetail = if case .none = detail { nil } else { StepDetailBox(detail) }
         self.course = course
     }
 
@@ -138,6 +145,7 @@ public struct Step: Sendable {
             device: FixedName(interface), detail: detail, course: course)
     }
 
+    public var detail: StepDetail { boxedDetail?.detail ?? .none }
     /// Kernel symbol or tracepoint. For an inferred step, where it would have happened; nil if unknown.
     public var function: String? { labels.function }
     /// As `ip netns` or the container runtime calls it.

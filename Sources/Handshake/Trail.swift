@@ -1,8 +1,9 @@
 // Under which addresses a connection's packets were seen, and who translated them: by that, later
 // observations are known to be its own.
 
-/// What is known of the way that packets take: the tuples under which they were seen.
-struct Trail {
+/// What is known of the way that packets take: the tuples under which they were seen. One for each connection, and a
+/// class, since each question to a structure of so many lists would be asked of a copy of it.
+final class Trail {
     /// In the client's direction.
     private(set) var tuples: [Tuple] = []
     /// Entries whose decision or translation has its step already.
@@ -37,7 +38,7 @@ struct Trail {
     private static let maximumTuples = 16
 
     /// Once for each namespace and side; a rule that comes to be known later is added.
-    mutating func note(_ translator: Translator) {
+    func note(_ translator: Translator) {
         guard
             let index = translators.firstIndex(where: {
                 $0.netns == translator.netns && $0.action == translator.action
@@ -51,18 +52,14 @@ struct Trail {
         translators[index].after = translator.after
     }
 
-    mutating func note(_ tuple: Tuple) {
+    func note(_ tuple: Tuple) {
         guard !tuples.contains(tuple), tuples.count < Self.maximumTuples else { return }
         tuples.append(tuple)
     }
 
-    // Inlined, as a call would be handed a copy of the trail, with all its lists.
-
-    @inline(__always)
     func contains(_ tuple: Tuple) -> Bool { tuples.contains(tuple) }
 
     /// Whether a tuple may be this connection's after a rewrite that was not seen: one end is the same.
-    @inline(__always)
     func sharesEnd(with tuple: Tuple) -> Bool {
         tuples.contains {
             $0.source == tuple.source || $0.destination == tuple.destination

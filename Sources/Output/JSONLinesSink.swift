@@ -81,7 +81,7 @@ public final class JSONLinesSink: Sink {
         end()
     }
 
-    public func step(_ step: Step, of connection: Connection) {
+    public func step(_ step: borrowing Step, of connection: Connection) {
         begin("nattrace.step\",\"action\":\"", at: step.time)
         output.put(step.action.text)
         output.put("\",\"sequence\":")

@@ -184,7 +184,7 @@ struct ConnectionIdentityTests {
 struct TrailTests {
     @Test("A tuple is kept once, and found in its own direction only")
     func noted() {
-        var trail = Trail()
+        let trail = Trail()
         trail.note(flow(client, published))
         trail.note(flow(client, published))
         #expect(trail.tuples == [flow(client, published)])
@@ -194,14 +194,14 @@ struct TrailTests {
 
     @Test("A packet that is rewritten again and again does not grow it without end")
     func bounded() {
-        var trail = Trail()
+        let trail = Trail()
         for port in 1...1000 { trail.note(flow("198.51.100.7:\(port)", published)) }
         #expect(trail.tuples.count == 16)
     }
 
     @Test("A tuple with one end kept may belong to it, one with none kept does not")
     func sharedEnd() {
-        var trail = Trail()
+        let trail = Trail()
         trail.note(flow(client, published))
         #expect(trail.sharesEnd(with: flow(client, inner)))
         #expect(trail.sharesEnd(with: flow("192.0.2.1:1024", published)))
