@@ -64,6 +64,7 @@ static __noinline bool read_icmp(struct nattrace_observation *o, struct headers 
 		return false;
 	h->family = version;
 	h->payload = 0;
+	h->followed = 0;
 	note_headers(o, h);
 	return true;
 }

@@ -29,8 +29,12 @@ int BPF_PROG(trace_module_load, struct module *mod)
 	};
 
 	BPF_CORE_READ_STR_INTO(&o.name, mod, name);
-	if (emit(&o))
-		count_lost(NATTRACE_LOST_RING_FULL, 1);
+	/* Not about a handshake: counted with those only where it is lost. */
+	if (emit(&o)) {
+		count(NATTRACE_COUNTER_OBSERVATIONS, 1);
+		count(NATTRACE_COUNTER_RING_FULL, 1);
+	}
+	wake();
 	return 0;
 }
 

@@ -20,12 +20,14 @@
 #define NATTRACE_OBSERVATION_VERSION 1
 
 /* Bounds. Each has a name so that what falls out of one can be counted by it. */
-#define NATTRACE_MAX_FOLLOWED 65536	    /* handshakes followed at once */
-#define NATTRACE_MAX_HELD 2048		    /* SYNs that may match only after translation */
+#define NATTRACE_CONNECTIONS 131072	    /* handshakes followed at once, unless asked for otherwise */
+#define NATTRACE_NUMBERS 2		    /* by which each may be known: the client's and the server's */
+#define NATTRACE_MAX_HELD 4096		    /* SYNs that may match only after translation; a power of two */
 #define NATTRACE_HELD_OBSERVATIONS 8	    /* what is kept of each of those */
-#define NATTRACE_AWAITED_BUCKETS 16384	    /* handshakes whose last ACK is watched for: buckets, a power of two, */
-#define NATTRACE_AWAITED_WAYS 4		    /* and places in each */
-#define NATTRACE_RING_BYTES (8 << 20)	    /* the ring buffer; a power of two */
+#define NATTRACE_AWAITED_BUCKETS 4096	    /* handshakes whose last ACK is watched for: buckets, a power of two, */
+#define NATTRACE_AWAITED_WAYS 8		    /* and places in each */
+#define NATTRACE_REFUSED_ENTRIES 16384	    /* handshakes remembered as refused; a power of two */
+#define NATTRACE_RING_BYTES (4 << 20)	    /* the ring buffer, unless asked for otherwise; a power of two */
 #define NATTRACE_FILTER_ENTRIES 16	    /* how often one kind of filter may be given */
 #define NATTRACE_NAME_LENGTH 16		    /* IFNAMSIZ and TASK_COMM_LEN alike, NUL included */
 #define NATTRACE_TEXT_LENGTH 72		    /* conntrack's words for INVALID, NUL included if they fit */
@@ -129,12 +131,19 @@
 #define NATTRACE_HOOK_TCP_CHECK_REQ 28
 #define NATTRACE_HOOK_COUNT 29
 
-/* Index into the map `lost`: what was lost in the kernel, per CPU, since the start */
-#define NATTRACE_LOST_RING_FULL 0   /* no room in the ring buffer */
-#define NATTRACE_LOST_FOLLOW_FULL 1 /* no room for one more followed handshake */
-#define NATTRACE_LOST_UNPAIRED 2    /* a function's return met no matching entry */
-#define NATTRACE_LOST_HELD_FULL 3   /* more happened to a held SYN than is kept of it */
-#define NATTRACE_LOST_COUNT 4
+/*
+ * Index into the map `counters`: counted per CPU, since the start. The first counts observations that
+ * user space was to be told of, and each that did not get there is in one of the others, up to _OBSERVED:
+ * what was delivered and those add up to it, exactly.
+ */
+#define NATTRACE_COUNTER_OBSERVATIONS 0
+#define NATTRACE_COUNTER_RING_FULL 1	 /* no room in the ring buffer */
+#define NATTRACE_COUNTER_PRESSED 2	 /* of a handshake that was not followed, to leave room for those that are */
+#define NATTRACE_COUNTER_FOLLOW_FULL 3	 /* of one that there was no room to follow */
+#define NATTRACE_COUNTER_HELD_FULL 4	 /* more happened to a held SYN than is kept of it */
+#define NATTRACE_COUNTER_OBSERVED 5	 /* how many the above are */
+#define NATTRACE_COUNTER_NUMBER_FULL 5	 /* not an observation: a number of a followed handshake, for which there was no room */
+#define NATTRACE_COUNTER_COUNT 6
 
 /*
  * Two ends of a flow. IPv4 addresses stand in the first four bytes, the rest
@@ -222,7 +231,8 @@ struct nattrace_observation {
 
 	__u8 has_reason; /* reason holds a value: older kernels have none to give */
 	__u8 rule_family; /* NATTRACE_KIND_RULE: of the table, NFPROTO_* of linux/netfilter.h */
-	__u8 padding[2];
+	__u8 followed;	 /* the kernel side's own: its connection was found. To user space always 0 */
+	__u8 padding[1];
 };
 
 /* Closed interval, host order. */
@@ -269,6 +279,12 @@ struct nattrace_filter {
  */
 struct nattrace_configuration {
 	struct nattrace_filter filter;
+	/*
+	 * With more bytes than this unread in the ring buffer no handshake begins to be followed, and with more
+	 * than the second not even one of which this is the end: what is left is for those that are followed.
+	 */
+	__u32 pressed_bytes;
+	__u32 ends_bytes;
 	__u8 kfree_skb_reason;		     /* position in tracepoint skb:kfree_skb */
 	__u8 tcp_send_reset_reason;	     /* position in tracepoint tcp:tcp_send_reset */
 	__u8 send_reset_reason;		     /* position in tcp_v4_send_reset and tcp_v6_send_reset */

@@ -69,6 +69,8 @@ struct headers {
 	struct ip_header ip;
 	struct tcp_header tcp;
 	__u32 payload; /* TCP payload in bytes */
+	__u32 isn;     /* its connection's, if that is followed */
+	__u8 followed;
 	__u8 family;   /* 4 or 6 */
 	__u8 icmp;     /* offset of an ICMP header that may be an error's; else 0 */
 };
@@ -80,6 +82,7 @@ struct headers {
 static __always_inline bool read_headers(struct headers *h, const unsigned char *network, __u32 linear)
 {
 	__u32 offset, length;
+	struct numbers n;
 	__u8 version;
 
 	h->icmp = 0;
@@ -113,6 +116,10 @@ static __always_inline bool read_headers(struct headers *h, const unsigned char 
 		return false;
 	if (!may_concern_handshake(h->tcp.flags, bpf_ntohl(h->tcp.seq)))
 		return false;
+	n = numbers_of(h->tcp.flags, bpf_ntohl(h->tcp.seq), bpf_ntohl(h->tcp.ack));
+	h->followed = is_followed(&h->isn, n.first, n.second);
+	if (!h->followed && !n.may_begin && !is_held(n.first))
+		return false;
 	offset += (h->tcp.offset >> 4) * 4;
 	h->payload = length > offset ? length - offset : 0;
 	h->family = version;
@@ -128,6 +135,8 @@ static __always_inline void note_headers(struct nattrace_observation *o, const s
 	o->seq = bpf_ntohl(h->tcp.seq);
 	o->ack = h->tcp.flags & TCP_FLAG_ACK ? bpf_ntohl(h->tcp.ack) : 0;
 	o->payload = h->payload;
+	o->isn = h->isn;
+	o->followed = h->followed;
 	o->packet.source_port = bpf_ntohs(h->tcp.source_port);
 	o->packet.destination_port = bpf_ntohs(h->tcp.destination_port);
 	if (h->family == 4) {

@@ -339,7 +339,7 @@ int BPF_PROG(trace_inet_sock_set_state, struct sock *sk, int before, int after)
 		.stage = NATTRACE_STAGE_SOCKET,
 		.sock = (__u64)sk,
 	};
-	__u32 isn;
+	__u32 isn, other;
 
 	if (before != TCP_SYN_SENT && before != TCP_SYN_RECV)
 		return 0;
@@ -348,12 +348,13 @@ int BPF_PROG(trace_inet_sock_set_state, struct sock *sk, int before, int after)
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	o.detail = before << 4 | after;
+	isn = before == TCP_SYN_RECV ? BPF_CORE_READ((struct tcp_sock *)sk, copied_seq)
+				     : BPF_CORE_READ((struct tcp_sock *)sk, snd_una);
+	other = before == TCP_SYN_RECV ? isn - 1 : isn;
+	if (!find(&o, isn - 1, other))
+		return 0;
 	read_socket_tuple(&o, &sk->__sk_common);
-	if (before == TCP_SYN_RECV) {
+	if (before == TCP_SYN_RECV)
 		reverse(&o.packet);
-		isn = BPF_CORE_READ((struct tcp_sock *)sk, copied_seq) - 1;
-		return observe(&o, isn, isn, false);
-	}
-	isn = BPF_CORE_READ((struct tcp_sock *)sk, snd_una);
-	return observe(&o, isn - 1, isn, false);
+	return observe(&o, isn - 1, other, false);
 }

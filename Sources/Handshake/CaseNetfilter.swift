@@ -253,7 +253,7 @@ extension Case {
             let flow = facts.conntrackEntry(ConntrackQuery(tuple: tuple, zone: 0, netns: at.netns)),
             flow.original == tuple, flow.reply != tuple.reversed
         else { return }
-        connection.learn(flow.asEntry, in: at.netns)
+        connection.add(.learned(flow.asEntry, netns: at.netns))
     }
 
     // MARK: The rule that translated
@@ -288,16 +288,14 @@ extension Case {
     /// Adds a step for each rule that was concluded and not seen, so that the timeline has it too.
     func tellConcludedRules() {
         for (index, rule) in concludedRules.sorted(by: { $0.key < $1.key }) {
-            let translator = connection.trail.translators[index]
-            connection.trail.translators[index].rule = rule
-            connection.tell(rule, by: translator)
+            connection.add(.concluded(rule, translator: index))
         }
     }
 }
 
 extension Connection {
     /// An entry that was found in the table, as the steps that made it.
-    fileprivate func learn(_ entry: ConntrackEntry, in netns: UInt32) {
+    func learn(_ entry: ConntrackEntry, in netns: UInt32) {
         guard let last = steps.last else { return }
         var tuple = entry.original
         course.translated = entry.translated
@@ -325,7 +323,9 @@ extension Connection {
     func isTranslated(in netns: UInt32) -> Bool { trail.translators.contains { $0.netns == netns } }
 
     /// A step for a rule that must have translated: at the time of the last one, for it is concluded now.
-    fileprivate func tell(_ rule: Rule, by translator: Trail.Translator) {
+    func conclude(_ rule: Rule, by index: Int) {
+        let translator = trail.translators[index]
+        trail.translators[index].rule = rule
         guard steps.count < Connection.maximumSteps, let last = steps.last else { return }
         steps.append(
             Step(

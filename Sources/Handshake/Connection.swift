@@ -1,5 +1,7 @@
 // One handshake attempt as the client dialled it, with everything that happened to it.
 
+import CNattrace
+
 /// A TCP handshake attempt, followed through every rewrite, namespace and direction.
 public final class Connection {
     /// The same on all lines of a connection; unlikely to be met again, also in another run.
@@ -16,7 +18,10 @@ public final class Connection {
     public internal(set) var steps: [Step] = []
     /// Steps that happened but were not kept, because `maximumSteps` were there already.
     public internal(set) var omittedSteps = 0
-    public internal(set) var verdict: Verdict?
+    /// The verdict that stands.
+    var verdict: GivenVerdict?
+    /// Whether none of its steps are told, but its verdict is: it began under load, and succeeded.
+    public internal(set) var isBrief = false
     /// Community ID v1 of the flow as dialled; computed when a sink first asks for it.
     public private(set) lazy var communityID: String = CommunityID.v1(dialled)
 
@@ -39,27 +44,29 @@ public final class Connection {
     var dataNumber: UInt32?
     /// Numbers under which the kernel side follows the connection.
     var followedNumbers: [UInt32] { [isn] + serverNumbers + (dataNumber.map { [$0] } ?? []) }
-    /// When the connection wants to be looked at next; CLOCK_MONOTONIC, nanoseconds.
-    var due: UInt64?
     var lastTime: UInt64
     /// The ending that the verdict was drawn from.
-    var concluded: EndingKey?
-    /// Under which verdict the totals have it; nil: not at all.
-    var countedAs: VerdictCode?
-    /// Whether it passes the filter.
-    var isAskedFor = false
-    /// Whether the sink was told of its steps.
-    var isShown = false
+    var concluded: EndingKey? { verdict?.ending }
     /// A decision of conntrack or NAT of which the next observation may tell more: the rule, the words.
     var pending: Observation?
-    /// Whether it was ended and may only be looked at, not continued.
-    var isGone = false
+
+    /// All that came to it, from which it can be made again.
+    var history = History()
+    /// The last observation in its history.
+    var lastRaw = nattrace_observation()
+    /// What names were when it was last added to.
+    var names: Names?
+    /// Where the table has it.
+    var index = ConnectionTable.none
+    /// What it is counted with in the memory of those at work.
+    var countedBytes = 0
 
     init(isn: UInt32, dialled: Tuple, startTime: UInt64) {
         self.isn = isn
         self.dialled = dialled
         self.startTime = startTime
         lastTime = startTime
+        trail.note(dialled)
         id = Self.identity(isn: isn, dialled: dialled, startTime: startTime)
     }
 

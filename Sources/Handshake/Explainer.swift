@@ -1,6 +1,8 @@
 // The core: observations in, steps and verdicts out. Pure: time is what observations and
 // the caller say it is, facts come through one protocol, output goes to one sink.
 
+import CNattrace
+
 /// What may be set from outside. Times are in nanoseconds.
 public struct ExplainerOptions: Sendable, Codable, Hashable {
     /// How long a handshake may stay without an answer.
@@ -12,6 +14,15 @@ public struct ExplainerOptions: Sendable, Codable, Hashable {
     public var hooks: Set<String> = []
     /// Verdicts to be told at most; nil: no limit. When it is reached, `isExhausted`.
     public var maximumVerdicts: Int?
+    /// Connections kept at once. Beyond that the one that is missed least goes (`Explainer.evicted`).
+    public var maximumConnections = 131_072
+    /// Connections that are kept ready for what comes next; others are put away as what made them.
+    var maximumAtWork = 4096
+    /// Memory of those, taken together.
+    var maximumBytesAtWork = 20 << 20
+    /// Memory that the pasts of those put away may take together, by what they take on average with NAT; where it is
+    /// used up, there are too many connections.
+    var maximumHistoryBytes: Int { maximumConnections * 320 }
 
     public init() {}
 }
@@ -51,9 +62,13 @@ public final class Explainer {
     static let lingerAfterReset: UInt64 = 4_000_000_000
     /// The longest pause between two SYNs of one attempt is 64 s (tcp_syn_retries up to 6).
     static let lingerAfterFailure: UInt64 = 70_000_000_000
-    /// Connections kept at once. Beyond that the oldest goes, with the verdict that stands so
-    /// far, and is counted as a loss.
-    public static let maximumConnections = 16_384
+    /// Memory that the past of one connection may take. Beyond that it goes as where there are too many.
+    static let maximumHistoryBytesOfOne = 64 << 10
+    /// About what a connection at work takes beside its steps and its history.
+    private static let bytesOfOneAtWork = 2304
+    /// How many connections of one number are compared with an observation that none of them was seen like: the
+    /// newest ones. Clients choose numbers at random, but scanners may have one for all.
+    static let maximumLikely = 8
 
     public private(set) var totals = Totals()
     /// Verdicts told to the sink, revisions included.
@@ -62,21 +77,30 @@ public final class Explainer {
     public var isExhausted: Bool { options.maximumVerdicts.map { verdictsGiven >= $0 } ?? false }
     /// Connections that had to go before their end.
     public private(set) var evicted: UInt64 = 0
+    /// Whether the owner falls behind: set by it. Of connections that begin meanwhile steps are told only if they
+    /// fail, and then with the verdict; of those that succeed the verdict alone.
+    public var isPressed = false
+    /// Steps that were left out for that.
+    public private(set) var stepsLeftOut: UInt64 = 0
 
     private let options: ExplainerOptions
-    private let facts: any Facts
+    private let facts: RecentAnswers
     private let sink: any Sink
-    private let names: Names
+    private var names: Names
     /// Told the numbers under which the kernel side need not follow any longer.
     private let forget: (UInt32) -> Void
-    private var connections: [UInt32: [Connection]] = [:]
-    private var count = 0
-    /// In the order of their beginning, those that are gone included; kept ones start at `oldest`.
-    private var arrivals: [Connection] = []
-    private var oldest = 0
+    private let table: ConnectionTable
     private var deadlines = DeadlineQueue()
+    private var atWork = WorkRing()
+    private var bytesAtWork = 0
+    /// What those take that are put away.
+    private var historyBytes = 0
+    /// The last verdict, for the many that are the same in a flood.
+    private var lastGiven: GivenVerdict?
     /// Those of the start, and those that have shown something since.
     private var observedHooks: Set<Hook>
+    /// The same as bits, which are asked for each observation.
+    private var observedHookBits: UInt64 = 0
     /// When a loss was told last; CLOCK_MONOTONIC, nanoseconds.
     private var lastLoss: UInt64 = 0
 
@@ -84,19 +108,20 @@ public final class Explainer {
         options: ExplainerOptions, facts: any Facts, sink: any Sink, forget: @escaping (UInt32) -> Void = { _ in }
     ) {
         self.options = options
-        self.facts = facts
+        self.facts = RecentAnswers(facts, maximumAge: Self.settleTime)
         self.sink = sink
         self.forget = forget
         names = Names(facts: facts)
+        table = ConnectionTable(capacity: options.maximumConnections)
         observedHooks = Set(options.hooks.compactMap(Hook.init(name:)))
     }
 
     // MARK: In
 
-    /// Takes in one observation. They come in the order of their times.
-    public func observe(_ observation: Observation) {
+    /// Takes in one observation, which was decoded from `raw`. They come in the order of their times.
+    public func observe(_ observation: Observation, raw: nattrace_observation) {
         totals.events += 1
-        observedHooks.insert(observation.hook)
+        noteHook(observation.hook)
         advance(to: observation.time)
         if let only = options.filter.netns, observation.netns != only { return }
         guard let connection = connection(for: observation) else { return }
@@ -107,21 +132,36 @@ public final class Explainer {
             conclude(connection, at: observation.time, isFinal: false)
         }
         let before = connection.steps.count
-        connection.absorb(observation, names: names)
+        connection.take(observation, raw, names: names)
+        table.noteTuples(of: connection)
         show(connection, from: before)
-        schedule(connection)
+        if connection.history.count > Self.maximumHistoryBytesOfOne {
+            evict(connection.index, at: observation.time)
+        } else {
+            schedule(connection)
+            countBytes(of: connection)
+        }
+        putAwayWhatIsTooMuch()
+    }
+
+    private func noteHook(_ hook: Hook) {
+        let bit: UInt64 = 1 << UInt64(hook.rawValue)
+        guard observedHookBits & bit == 0 else { return }
+        observedHookBits |= bit
+        observedHooks.insert(hook)
     }
 
     /// Lets time pass: gives the verdicts and ends the connections that are due.
     public func advance(to time: UInt64) {
-        while let (connection, entry) = deadlines.popDue(by: time) {
-            guard let due = connection.due else { continue }
+        while let (index, entry) = deadlines.popDue(by: time) {
+            let due = table[index].pointee.due
             if due > entry {
-                deadlines.add(connection, at: due)
+                if due != .max { deadlines.add(index, at: due) }
                 continue
             }
-            connection.due = nil
-            decide(connection, at: due)
+            table[index].pointee.due = .max
+            decide(index, at: due)
+            putAwayWhatIsTooMuch()
         }
         totals.time = max(totals.time, time)
     }
@@ -133,31 +173,35 @@ public final class Explainer {
     public var nextDeadline: UInt64? { deadlines.next }
 
     /// A kernel module came or went: code addresses mean something else.
-    public func forgetSymbols() { names.forgetSymbols() }
+    public func forgetSymbols() { names = names.successor(forgettingSymbols: true) }
 
+    /// Tells of a loss. Where observations were lost, connections from before it are judged with that in mind; what
+    /// was merely not told was seen nevertheless.
     public func report(_ loss: Loss) {
         // What was due before is judged by what was known before, live as in a replay.
-        advance(to: loss.time &- min(loss.time, ReorderBuffer.window))
-        lastLoss = loss.time
+        advance(to: loss.passed ?? loss.time &- min(loss.time, ReorderBuffer.window))
+        // Of a handshake that is not followed there is nothing to judge, and what was not told was seen.
+        if loss.scope == .observations { lastLoss = loss.time }
         totals.lost += loss.events
         sink.loss(loss)
     }
 
     /// Tracing ends: every connection still in flight gets the verdict that stands so far.
-    public func finish(at time: UInt64) {
+    /// `observations`: what the kernel side says of those that it made, where all of them were taken in.
+    public func finish(at time: UInt64, observations: ObservationCount? = nil) {
         advance(to: time)
-        let open =
-            isExhausted
-            ? []
-            : connections.values.joined().filter { connection in
-                guard let verdict = connection.verdict else { return true }
-                return verdict.outcome != .success
-                    && connection.decisiveEnding.map { $0.key(in: connection) != connection.concluded } ?? false
-            }
-        for connection in open.sorted(by: { ($0.startTime, $0.id) < ($1.startTime, $1.id) }) {
-            conclude(connection, at: time, isFinal: true)
+        let open = isExhausted ? [] : table.all.filter(isUnsaid)
+        let inOrder = open.sorted {
+            let (a, b) = (table[$0], table[$1])
+            return (a.pointee.startTime, a.pointee.id) < (b.pointee.startTime, b.pointee.id)
+        }
+        for index in inOrder {
+            conclude(connection(at: index), at: time, isFinal: true)
+            // Nothing comes after this: it need not be put away again.
+            letGo(index)
         }
         totals.time = time
+        totals.observations = observations
         sink.stop(totals)
     }
 
@@ -166,68 +210,135 @@ public final class Explainer {
     /// The connection that an observation belongs to. The ISN leads there, and tuples confirm:
     /// 32 bits can be the same by chance, addresses then tell apart. A SYN may begin a new one.
     private func connection(for o: Observation) -> Connection? {
-        let candidates = connections[o.isn] ?? []
-        let views = o.clientViews
-        if views.isEmpty {
-            if candidates.count == 1 { return candidates[0] }
-        } else {
-            if let known = candidates.last(where: { c in views.contains { c.trail.contains($0) } }) { return known }
-            let near = candidates.last { c in
-                views.contains { c.trail.sharesEnd(with: $0) } && !c.wasSeenOtherwise(at: o)
-            }
-            if let near { return near }
-        }
+        if let newest = table.newest(o.isn), let known = knownConnection(for: o, newest: newest) { return known }
         // What an ICMP error quotes may have been translated: it does not tell what was dialled.
         guard o.kind != .icmp, o.packet?.flags.role == .syn, o.packet?.flags.isEmpty == false,
             let dialled = o.dialled
         else { return nil }
-        makeRoom(at: o.time)
+        if names.isFull { names = names.successor() }
+        while table.isFull || historyBytes > options.maximumHistoryBytes, let index = table.mostDispensable {
+            evict(index, at: o.time)
+        }
         let connection = Connection(isn: o.isn, dialled: dialled, startTime: o.time)
-        connection.trail.note(dialled)
-        connections[o.isn, default: []].append(connection)
-        arrivals.append(connection)
-        count += 1
+        table.insert(connection)
+        let slot = table[connection.index]
+        if isPressed { slot.pointee.flags.insert(.brief) }
+        atWork.add(connection.index, table)
+        // Those of the same number are told apart by their tuples from now on.
+        if let older = table.older(than: connection.index) { table.noteTuples(of: self.connection(at: older)) }
         return connection
     }
 
-    /// Evicts in the order of arrival, so that a flood costs no search.
-    private func makeRoom(at time: UInt64) {
-        while count >= Self.maximumConnections, oldest < arrivals.count {
-            let connection = arrivals[oldest]
-            oldest += 1
-            guard !connection.isGone else { continue }
-            if connection.verdict == nil {
-                conclude(connection, at: time, isFinal: true, isEvicted: true)
-                evicted += 1
+    private func knownConnection(for o: Observation, newest: ConnectionTable.Index) -> Connection? {
+        let views = ClientViews(o)
+        guard table.older(than: newest) != nil else {
+            let only = connection(at: newest)
+            if views.isEmpty { return only }
+            let isKnown = views.contains { only.trail.contains($0) }
+            return isKnown || only.mayHaveBecome(o, views) ? only : nil
+        }
+        guard !views.isEmpty else { return nil }
+        var known: Connection?
+        views.visit { view in
+            table.forEach(o.isn, view) { index in
+                if let known, table[known.index].pointee.serial >= table[index].pointee.serial { return }
+                let candidate = connection(at: index)
+                if candidate.isn == o.isn, candidate.trail.contains(view) { known = candidate }
             }
-            remove(connection)
+        }
+        if let known { return known }
+        var next: ConnectionTable.Index? = newest
+        for _ in 0..<Self.maximumLikely {
+            guard let index = next else { break }
+            let candidate = connection(at: index)
+            if candidate.mayHaveBecome(o, views) { return candidate }
+            next = table.older(than: index)
+        }
+        return nil
+    }
+
+    // MARK: At work and put away
+
+    /// The connection at a place of the table, made again if it was put away.
+    private func connection(at index: ConnectionTable.Index) -> Connection {
+        let slot = table[index]
+        slot.pointee.flags.insert(.used)
+        if let connection = slot.pointee.work { return connection }
+        guard let past = slot.pointee.history,
+            let connection = Connection(
+                from: past, isn: slot.pointee.isn, startTime: slot.pointee.startTime, verdict: slot.pointee.verdict)
+        else { preconditionFailure("a connection has a past that begins with its SYN") }
+        historyBytes -= past.count
+        connection.index = index
+        connection.isBrief = slot.pointee.flags.contains(.leftOut)
+        slot.pointee.work = connection
+        slot.pointee.history = nil
+        atWork.add(index, table)
+        countBytes(of: connection)
+        return connection
+    }
+
+    private func countBytes(of connection: Connection) {
+        let bytes =
+            Self.bytesOfOneAtWork + connection.history.room + connection.steps.capacity * MemoryLayout<Step>.stride
+        bytesAtWork += bytes - connection.countedBytes
+        connection.countedBytes = bytes
+    }
+
+    private func putAwayWhatIsTooMuch() {
+        while atWork.count > options.maximumAtWork || bytesAtWork > options.maximumBytesAtWork,
+            let index = atWork.next(table)
+        {
+            putAway(index)
         }
     }
 
-    private func remove(_ connection: Connection) {
-        connection.due = nil
-        connection.isGone = true
-        for number in connection.followedNumbers { forget(number) }
-        connections[connection.isn]?.removeAll { $0 === connection }
-        if connections[connection.isn]?.isEmpty == true { connections[connection.isn] = nil }
-        count -= 1
-        letGo()
+    /// Keeps of a connection what made it.
+    private func putAway(_ index: ConnectionTable.Index) {
+        let slot = table[index]
+        guard let connection = slot.pointee.work else { return }
+        var flags = slot.pointee.flags.subtracting([.undecided, .unsaid])
+        if isUndecided(connection) { flags.insert(.undecided) }
+        if isUnsaid(connection) { flags.insert(.unsaid) }
+        slot.pointee.flags = flags
+        slot.pointee.keptUntil = connection.lastTime &+ linger(connection)
+        let past = connection.history.kept(with: connection.followedNumbers)
+        historyBytes += past.count
+        stopWork(index, connection)
+        slot.pointee.history = past
     }
 
-    /// Lets go of connections that are gone, once they are more than half of what is held: seldom
-    /// enough to cost each of them little.
-    private func letGo() {
-        let most = 2 * count + 64
-        if arrivals.count > most {
-            arrivals = arrivals[oldest...].filter { !$0.isGone }
-            oldest = 0
-        }
-        if deadlines.count > most {
-            deadlines = DeadlineQueue()
-            for connection in connections.values.joined() {
-                if let due = connection.due { deadlines.add(connection, at: due) }
+    private func stopWork(_ index: ConnectionTable.Index, _ connection: Connection) {
+        atWork.remove(index, table)
+        bytesAtWork -= connection.countedBytes
+        table[index].pointee.work = nil
+    }
+
+    // MARK: Going
+
+    /// There is no room for it any more. What was begun to be told of it gets an end; the rest is counted.
+    private func evict(_ index: ConnectionTable.Index, at time: UInt64) {
+        if table[index].pointee.verdict == nil {
+            evicted += 1
+            if table[index].pointee.flags.contains(.shown) {
+                conclude(connection(at: index), at: time, isFinal: true, isEvicted: true)
             }
         }
+        remove(index)
+    }
+
+    private func remove(_ index: ConnectionTable.Index) {
+        let slot = table[index]
+        for number in slot.pointee.work?.followedNumbers ?? slot.pointee.history?.numbers ?? [] { forget(number) }
+        letGo(index)
+    }
+
+    private func letGo(_ index: ConnectionTable.Index) {
+        let slot = table[index]
+        if let connection = slot.pointee.work { stopWork(index, connection) }
+        if let past = slot.pointee.history { historyBytes -= past.count }
+        deadlines.remove(index)
+        table.remove(index)
     }
 
     // MARK: Showing
@@ -235,20 +346,24 @@ public final class Explainer {
     /// Hands new steps to the sink, or all of them once the connection turns out to be asked for.
     private func show(_ connection: Connection, from first: Int) {
         guard connection.steps.count > first, !isExhausted else { return }
-        if !connection.isAskedFor {
+        let slot = table[connection.index]
+        if !slot.pointee.flags.contains(.askedFor) {
             guard options.filter.matches(connection) else { return }
-            connection.isAskedFor = true
+            slot.pointee.flags.insert(.askedFor)
         }
-        if connection.isShown {
+        if slot.pointee.flags.contains(.shown) {
             for index in first..<connection.steps.count { sink.step(connection.steps[index], of: connection) }
-        } else if options.selection.takesAll {
+        } else if connection.isBrief {
+            stepsLeftOut += UInt64(connection.steps.count - first)
+        } else if options.selection.takesAll, !slot.pointee.flags.contains(.brief) {
             showAll(connection)
         }
     }
 
     private func showAll(_ connection: Connection) {
-        guard !connection.isShown else { return }
-        connection.isShown = true
+        let slot = table[connection.index]
+        guard !slot.pointee.flags.contains(.shown) else { return }
+        slot.pointee.flags.insert(.shown)
         for step in connection.steps { sink.step(step, of: connection) }
     }
 
@@ -258,7 +373,8 @@ public final class Explainer {
         let last = connection.lastTime
         let wanted: UInt64
         if connection.verdict?.outcome == .success {
-            wanted = connection.due ?? last &+ Self.lingerAfterSuccess
+            let due = table[connection.index].pointee.due
+            wanted = due != .max ? due : last &+ Self.lingerAfterSuccess
         } else if let key = connection.decisiveEnding?.key(in: connection) {
             wanted = last &+ (key == connection.concluded ? linger(connection) : settleTime(of: connection))
         } else if connection.verdict == nil {
@@ -270,15 +386,14 @@ public final class Explainer {
                 connection.attempt.lastSynack ?? connection.attempt.firstSynack ?? connection.attempt.firstSyn
             wanted = (begun?.time ?? last) &+ options.unansweredAfter
         }
-        setDue(connection, wanted)
+        setDue(connection.index, wanted)
     }
 
-    /// An entry of the queue that comes up too early is put back; one too late would be missed.
-    private func setDue(_ connection: Connection, _ time: UInt64) {
-        guard connection.due != time else { return }
-        let needsEntry = connection.due.map { time < $0 } ?? true
-        connection.due = time
-        if needsEntry { deadlines.add(connection, at: time) }
+    /// The queue's time is never later. Where it is earlier, the connection comes up and is put back.
+    private func setDue(_ index: ConnectionTable.Index, _ time: UInt64) {
+        guard table[index].pointee.due != time else { return }
+        table[index].pointee.due = time
+        deadlines.add(index, at: time)
     }
 
     private func settleTime(of connection: Connection) -> UInt64 {
@@ -292,24 +407,51 @@ public final class Explainer {
             ? Self.lingerAfterReset : Self.lingerAfterFailure
     }
 
-    private func decide(_ connection: Connection, at time: UInt64) {
-        let ending = connection.ending
-        if connection.verdict == nil
-            || (connection.verdict?.outcome != .success && ending.explainsMore(than: connection))
-        {
+    /// Whether a verdict is to be given when it is due.
+    private func isUndecided(_ connection: Connection) -> Bool {
+        guard let verdict = connection.verdict else { return true }
+        return verdict.outcome != .success && connection.ending.explainsMore(than: connection)
+    }
+
+    /// Whether a verdict is to be given when tracing ends.
+    private func isUnsaid(_ connection: Connection) -> Bool {
+        guard let verdict = connection.verdict else { return true }
+        return verdict.outcome != .success
+            && connection.decisiveEnding.map { $0.key(in: connection) != connection.concluded } ?? false
+    }
+
+    private func isUnsaid(_ index: ConnectionTable.Index) -> Bool {
+        table[index].pointee.work.map(isUnsaid) ?? table[index].pointee.flags.contains(.unsaid)
+    }
+
+    private func decide(_ index: ConnectionTable.Index, at time: UInt64) {
+        let slot = table[index]
+        // Put away, and nothing but its end to wait for: it need not be made again for that.
+        if slot.pointee.work == nil, !slot.pointee.flags.contains(.undecided) {
+            if time >= slot.pointee.keptUntil { remove(index) } else { setDue(index, slot.pointee.keptUntil) }
+            return
+        }
+        let connection = connection(at: index)
+        if isUndecided(connection) {
             conclude(connection, at: time, isFinal: false)
-            setDue(connection, max(time, connection.lastTime) &+ linger(connection))
+            setDue(index, max(time, connection.lastTime) &+ linger(connection))
+            countBytes(of: connection)
+            // It has done its work, most likely: others need the room more.
+            if atWork.count > options.maximumAtWork / 2 || bytesAtWork > options.maximumBytesAtWork / 2 {
+                putAway(index)
+            }
         } else if time >= connection.lastTime &+ linger(connection) {
-            remove(connection)
+            remove(index)
         } else {
-            setDue(connection, connection.lastTime &+ linger(connection))
+            setDue(index, connection.lastTime &+ linger(connection))
         }
     }
 
     private func conclude(_ connection: Connection, at time: UInt64, isFinal: Bool, isEvicted: Bool = false) {
         let before = connection.steps.count
-        connection.settlePending(before: nil, names: names)
+        connection.settle(names: names)
         let ending = connection.ending
+        facts.judging(at: time, end: connection.lastTime)
         let evidence = Case(
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
             isIncomplete: lastLoss >= connection.startTime, time: time, observedHooks: observedHooks, facts: facts)
@@ -317,19 +459,39 @@ public final class Explainer {
         var verdict = judge(evidence)
         if verdict.outcome != .success { evidence.tellConcludedRules() }
         show(connection, from: before)
-        connection.concluded = ending.key(in: connection)
+        let known = connection.verdict
+        let given = GivenVerdict(verdict, ending: ending.key(in: connection))
         // Known by another sign, such as a drop that came of what was concluded before: nothing new.
-        if let known = connection.verdict, verdict.saysTheSame(as: known) { return }
-        verdict.isRevised = connection.verdict != nil
-        connection.verdict = verdict
-        guard connection.isAskedFor, !isExhausted else { return }
-        if let earlier = connection.countedAs { totals.retract(earlier) }
-        connection.countedAs = verdict.code
+        let isNews = known.map { !given.says(theSameAs: $0) } ?? true
+        stand(given, for: connection)
+        guard isNews else { return }
+        verdict.isRevised = known != nil
+        let slot = table[connection.index]
+        guard slot.pointee.flags.contains(.askedFor), !isExhausted else { return }
+        if let earlier = slot.pointee.countedAs { totals.retract(earlier) }
+        slot.pointee.countedAs = verdict.code
         totals.verdicts[verdict.code, default: 0] += 1
-        guard connection.isShown || options.selection.takes(verdict) else { return }
-        showAll(connection)
+        let isShown = slot.pointee.flags.contains(.shown)
+        guard isShown || options.selection.takes(verdict) else { return }
+        if !isShown, slot.pointee.flags.contains(.brief), verdict.outcome == .success {
+            connection.isBrief = true
+            slot.pointee.flags.insert(.leftOut)
+            stepsLeftOut += UInt64(connection.steps.count)
+        } else {
+            showAll(connection)
+        }
         verdictsGiven += 1
         sink.verdict(verdict, of: connection)
+    }
+
+    /// What is remembered of a verdict. Floods end all the same way: that is kept once.
+    private func stand(_ given: GivenVerdict, for connection: Connection) {
+        let kept: GivenVerdict
+        if let lastGiven, lastGiven.isEqual(to: given) { kept = lastGiven } else { kept = given }
+        lastGiven = kept
+        if kept.outcome == .success, connection.verdict?.outcome != .success { connection.add(.succeeded) }
+        connection.verdict = kept
+        table.give(kept, to: connection.index)
     }
 
     private func judge(_ evidence: Case) -> Verdict {
@@ -339,11 +501,6 @@ public final class Explainer {
 }
 
 extension Verdict {
-    /// The same cause at the same place, by the same rule.
-    fileprivate func saysTheSame(as other: Verdict) -> Bool {
-        code == other.code && netns == other.netns && rule == other.rule && process == other.process
-    }
-
     init(_ cause: Cause, _ c: Case) {
         let place = cause.place(c)
         let step = place.flatMap(c.step)
@@ -429,33 +586,17 @@ extension Checklist {
 }
 
 extension Connection {
+    /// Whether an observation may be its own after a rewrite that was not seen.
+    fileprivate func mayHaveBecome(_ o: Observation, _ views: ClientViews) -> Bool {
+        views.contains { trail.sharesEnd(with: $0) } && !wasSeenOtherwise(at: o)
+    }
+
     /// Whether its SYN came by this place before, with other addresses or ports. It is not rewritten
     /// on the spot: a scanner dials many ports with one number.
-    fileprivate func wasSeenOtherwise(at o: Observation) -> Bool {
+    private func wasSeenOtherwise(at o: Observation) -> Bool {
         guard o.kind == .packet, let packet = o.packet, packet.flags.role == .syn else { return false }
         return attempt.places.contains {
             $0.hook == o.hook && $0.netns == o.netns && $0.interface == o.interfaceIndex && $0.tuple != packet.tuple
         }
-    }
-}
-
-extension Observation {
-    /// How the flow looks in this observation, in the client's direction. An RST may run either way.
-    var clientViews: [Tuple] {
-        var views: [Tuple] = []
-        if let entry = conntrack { views = [entry.original, entry.translated] }
-        guard let packet, kind != .socketState || packet.tuple.source.port != 0 else { return views }
-        switch packet.flags.role {
-        case .syn: views.append(packet.tuple)
-        case .synack: views.append(packet.tuple.reversed)
-        case .ack, .rst: views += [packet.tuple, packet.tuple.reversed]
-        }
-        return views
-    }
-
-    /// What the client dialled, as far as this first sight of a SYN tells.
-    var dialled: Tuple? {
-        if let entry = conntrack, !entry.isReplyDirection { return entry.original }
-        return packet?.tuple
     }
 }

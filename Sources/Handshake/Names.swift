@@ -2,13 +2,18 @@
 
 /// Remembers what `Facts` answered, so that a name is asked for once and costs no more than
 /// a look-up after that.
+///
+/// What was answered once is answered again, for as long as this lives: a connection that was put away is made
+/// again with the same names, and nothing is asked. Where there is no more room, or names have come to mean something
+/// else, another one takes its place (`successor`).
 final class Names {
     private let facts: any Facts
     private var symbols: [UInt64: String?] = [:]
     private var dropReasons: [UInt32: String?] = [:]
     private var resetReasons: [UInt32: String?] = [:]
     private var namespaces: [UInt32: String?] = [:]
-    private var rules: [RuleKey: (rule: Rule?, time: UInt64)] = [:]
+    private var rules: [RuleKey: [RuleAnswer]] = [:]
+    private var ruleAnswers = 0
 
     /// What steps of a hook in a namespace have in common, at a place that the two lead to: what comes to the same
     /// place takes it over.
@@ -27,10 +32,22 @@ final class Names {
         var netns: UInt32
     }
 
+    /// A rule as it was from one time to another.
+    private struct RuleAnswer {
+        var rule: Rule?
+        var first: UInt64
+        /// When it was asked for last, with the same answer.
+        var last: UInt64
+
+        func holds(at time: UInt64) -> Bool { time >= first && (time <= last || time - last < Names.rulePatience) }
+    }
+
     /// Namespaces come and go with containers; so many are remembered before asking anew.
     private static let maximumNamespaces = 4096
     private static let placeBits: UInt64 = 10
     private static let maximumRules = 4096
+    /// Functions that drop packets are some hundreds.
+    private static let maximumSymbols = 65_536
     /// Nanoseconds for which a rule's text is not asked for again. A handle is never given twice in one
     /// table, but a table may be made anew.
     private static let rulePatience: UInt64 = 1_000_000_000
@@ -46,10 +63,6 @@ final class Names {
 
     func netns(_ inode: UInt32) -> String? {
         guard inode != 0 else { return nil }
-        if namespaces.count >= Self.maximumNamespaces {
-            namespaces.removeAll()
-            for place in labels.indices { labels[place] = nil }
-        }
         return remembered(inode, in: &namespaces) { .netnsName(inode: $0) }
     }
 
@@ -68,16 +81,15 @@ final class Names {
         var known: Rule?
         if !seen.isPolicy {
             let key = RuleKey(family: seen.family, table: seen.table, handle: seen.handle, netns: netns)
-            if let remembered = rules[key], time &- remembered.time < Self.rulePatience {
-                known = remembered.rule
+            if let answer = rules[key]?.first(where: { $0.holds(at: time) }) {
+                known = answer.rule
             } else {
-                if rules.count >= Self.maximumRules { rules.removeAll() }
                 if case .rule(let rule) = facts.answer(
                     .rule(family: seen.family, table: seen.table, handle: seen.handle, netns: netns))
                 {
                     known = rule
                 }
-                rules[key] = (known, time)
+                remember(known, as: key, at: time)
             }
         }
         let place = [seen.family.name, seen.table] + (seen.chain.map { [$0] } ?? [])
@@ -87,8 +99,37 @@ final class Names {
             text: seen.isPolicy ? "policy \(seen.verdict.name)" : known?.text)
     }
 
-    /// Modules bring and take functions: addresses may mean others from now on.
-    func forgetSymbols() { symbols.removeAll() }
+    private func remember(_ rule: Rule?, as key: RuleKey, at time: UInt64) {
+        var answers = rules.removeValue(forKey: key) ?? []
+        if let last = answers.indices.last, answers[last].rule == rule, answers[last].last <= time {
+            answers[last].last = time
+        } else {
+            answers.append(RuleAnswer(rule: rule, first: time, last: time))
+            ruleAnswers += 1
+        }
+        rules[key] = answers
+    }
+
+    /// Whether nothing more should be remembered here.
+    var isFull: Bool {
+        namespaces.count >= Self.maximumNamespaces || ruleAnswers >= Self.maximumRules
+            || symbols.count >= Self.maximumSymbols
+    }
+
+    /// What takes its place: it knows the same, but for what there was no more room for. Modules bring and take
+    /// functions: without symbols, addresses may mean others from then on.
+    func successor(forgettingSymbols: Bool = false) -> Names {
+        let next = Names(facts: facts)
+        next.dropReasons = dropReasons
+        next.resetReasons = resetReasons
+        if !forgettingSymbols, symbols.count < Self.maximumSymbols { next.symbols = symbols }
+        if namespaces.count < Self.maximumNamespaces { next.namespaces = namespaces }
+        if ruleAnswers < Self.maximumRules {
+            next.rules = rules
+            next.ruleAnswers = ruleAnswers
+        }
+        return next
+    }
 
     private func remembered<Key: Hashable>(
         _ key: Key, in memory: inout [Key: String?], question: (Key) -> Question

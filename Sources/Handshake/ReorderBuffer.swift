@@ -17,6 +17,8 @@ public struct ReorderBuffer {
 
     public var isEmpty: Bool { waiting.isEmpty }
     public var count: Int { waiting.count }
+    /// The time of what came first: the oldest, or at most a moment younger. CLOCK_MONOTONIC, nanoseconds.
+    public var oldest: UInt64? { waiting.first?.time_ns }
 
     public mutating func add(_ observation: nattrace_observation) {
         if let last = waiting.last, last.time_ns > observation.time_ns { isSorted = false }

@@ -45,45 +45,6 @@ public struct StartInfo: Sendable, Codable, Hashable {
     }
 }
 
-/// Something was lost. Counted where it happened, reported whenever the count grows.
-public struct Loss: Sendable, Hashable, Codable {
-    /// What was lost and why, for a person and for alerts: `ring buffer full`.
-    public var reason: String
-    /// How many since the last report of this reason, and since the start.
-    public var events: UInt64
-    public var total: UInt64
-    /// CLOCK_MONOTONIC, nanoseconds: the end and the beginning of the time in which it happened.
-    public var time: UInt64
-    public var since: UInt64
-
-    public init(reason: String, events: UInt64, total: UInt64, time: UInt64, since: UInt64) {
-        self.reason = reason
-        self.events = events
-        self.total = total
-        self.time = time
-        self.since = since
-    }
-}
-
-/// The run in numbers, said once at its end.
-public struct Totals: Sendable, Hashable {
-    /// Last verdict of each connection.
-    public var verdicts: [VerdictCode: Int] = [:]
-    /// Observations that crossed the ring buffer.
-    public var events: UInt64 = 0
-    public var lost: UInt64 = 0
-    /// CLOCK_MONOTONIC, nanoseconds.
-    public var time: UInt64 = 0
-
-    public init() {}
-
-    /// A connection's verdict was revised.
-    mutating func retract(_ code: VerdictCode) {
-        guard let count = verdicts[code] else { return }
-        verdicts[code] = count > 1 ? count - 1 : nil
-    }
-}
-
 /// All calls come from one thread, in order: start, then steps, verdicts and losses, then stop.
 public protocol Sink: AnyObject {
     func start(_ start: StartInfo)
@@ -91,4 +52,11 @@ public protocol Sink: AnyObject {
     func verdict(_ verdict: Verdict, of connection: Connection)
     func loss(_ loss: Loss)
     func stop(_ totals: Totals)
+    /// Time has passed, up to here at least, whether or not something happened; CLOCK_MONOTONIC,
+    /// nanoseconds. For sinks that have something to say after a while.
+    func tick(at time: UInt64)
+}
+
+extension Sink {
+    public func tick(at time: UInt64) {}
 }

@@ -10,6 +10,8 @@ struct EpollSet: ~Copyable {
         let rawValue: UInt32
         static let readable = Events(rawValue: EPOLLIN.rawValue)
         static let writable = Events(rawValue: EPOLLOUT.rawValue)
+        /// Told one time, and then not until it is asked for again.
+        static let once = Events(rawValue: EPOLLONESHOT.rawValue)
         /// Never asked for, always told.
         static let failed = Events(rawValue: EPOLLERR.rawValue | EPOLLHUP.rawValue)
     }
@@ -25,6 +27,14 @@ struct EpollSet: ~Copyable {
         var event = epoll_event(events: events.rawValue, data: epoll_data_t(u64: token))
         guard epoll_ctl(descriptor.rawValue, EPOLL_CTL_ADD, watched, &event) == 0 else {
             throw .last("epoll_ctl(EPOLL_CTL_ADD)")
+        }
+    }
+
+    /// Asks anew for a descriptor that was added. What is ready already is told by the next `wait`.
+    func modify(_ watched: Int32, for events: Events, token: UInt64) throws(TracerError) {
+        var event = epoll_event(events: events.rawValue, data: epoll_data_t(u64: token))
+        guard epoll_ctl(descriptor.rawValue, EPOLL_CTL_MOD, watched, &event) == 0 else {
+            throw .last("epoll_ctl(EPOLL_CTL_MOD)")
         }
     }
 

@@ -7,13 +7,20 @@ import Glibc
 ///
 ///     let loop = try EventLoop(signals: [SIGINT, SIGTERM])
 ///     loop.onSignal = { [unowned loop] _ in loop.stop() }
-///     try loop.watch(tracer.descriptor) { try tracer.drain(limit: 4096) { ... } }
+///     try loop.watch(descriptor) { try read(descriptor) }
 ///     try loop.run()
 ///
 /// Make it before the process has other threads (see `SignalDescriptor`). A callback that
 /// captures the loop should do so `unowned`. What a callback throws, `run()` throws.
 public final class EventLoop {
     public typealias Callback = () throws(TracerError) -> Void
+
+    /// What a descriptor is watched for.
+    public enum Readiness: Sendable {
+        case readable
+        /// Something can be written to it without waiting.
+        case writable
+    }
 
     /// A signal that `init` was given, by number.
     public var onSignal: (Int32) throws(TracerError) -> Void = { _ in }
@@ -34,12 +41,32 @@ public final class EventLoop {
         try epoll.add(timer.descriptor, for: .readable, token: UInt64(timer.descriptor))
     }
 
-    /// Calls `action` for as long as `descriptor` is readable, or broken. The descriptor
-    /// stays the caller's, who must `unwatch` it before closing it.
-    public func watch(_ descriptor: Int32, _ action: @escaping Callback) throws(TracerError) {
+    /// Calls `action` for as long as `descriptor` is readable, or writable, or broken. It is watched
+    /// for one of both at a time. The descriptor stays the caller's, who must `unwatch` it before
+    /// closing it.
+    public func watch(
+        _ descriptor: Int32, for readiness: Readiness = .readable, _ action: @escaping Callback
+    ) throws(TracerError) {
         guard descriptor >= 0 else { throw .system(call: "epoll_ctl(EPOLL_CTL_ADD)", errno: EBADF) }
-        try epoll.add(descriptor, for: .readable, token: UInt64(descriptor))
+        let events: EpollSet.Events =
+            switch readiness {
+            case .readable: .readable
+            case .writable: .writable
+            }
+        try epoll.add(descriptor, for: events, token: UInt64(descriptor))
         watched[descriptor] = action
+    }
+
+    /// Calls `action` when `descriptor` is readable, or broken: one time, and again after each `watchAgain`.
+    public func watchOnce(_ descriptor: Int32, _ action: @escaping Callback) throws(TracerError) {
+        guard descriptor >= 0 else { throw .system(call: "epoll_ctl(EPOLL_CTL_ADD)", errno: EBADF) }
+        try epoll.add(descriptor, for: [.readable, .once], token: UInt64(descriptor))
+        watched[descriptor] = action
+    }
+
+    /// Watches a descriptor once more that was given to `watchOnce`. If it is readable already, its action is next.
+    public func watchAgain(_ descriptor: Int32) throws(TracerError) {
+        try epoll.modify(descriptor, for: [.readable, .once], token: UInt64(descriptor))
     }
 
     public func unwatch(_ descriptor: Int32) throws(TracerError) {

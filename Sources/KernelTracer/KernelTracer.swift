@@ -37,11 +37,18 @@ public final class KernelTracer {
     private var ruleTrace: RuleTraceSwitch?
     private var reader: RingReader?
     private let followed: Int32
-    private let counters: LossCounters
+    private let sleepFlag: SleepFlag
+    private let counters: KernelCounters
+    private let limits: TracerLimits
+    /// Numbers that need not be followed any longer, to be removed all at once.
+    private var unfollowed: [UInt32] = []
+    private static let unfollowBatch = 1024
+    /// Whether everything was detached: nothing more will be attached.
+    private var isStopped = false
     /// Skipped runs of programs that are attached no more.
     private var retiredSkips: UInt64 = 0
 
-    /// The ring buffer: readable while there are observations. For epoll(7), level-triggered.
+    /// The ring buffer: readable while there are observations. For epoll(7), one time each: see `willSleep()`.
     public let descriptor: Int32
 
     /// Loads and attaches; when it returns, every hook in `backends` observes.
@@ -49,9 +56,12 @@ public final class KernelTracer {
     /// Throws `.notPermitted`, `.unsupportedKernel`, `.filter` for a filter that the kernel
     /// side has no room for, or `.system`. A hook that cannot be attached is no error as long
     /// as there are others; see `missing`.
-    public init(filter: ConnectionFilter, backend choice: BackendChoice = .auto) throws(TracerError) {
+    public init(
+        filter: ConnectionFilter, backend choice: BackendChoice = .auto, limits: TracerLimits = .standard
+    ) throws(TracerError) {
         self.filter = try nattrace_filter(filter)
         self.choice = choice
+        self.limits = limits
         try CapabilitySet.effective.requireTracing()
         LibbpfLog.capture()
         let types = try KernelTypes()
@@ -81,15 +91,16 @@ public final class KernelTracer {
                 candidates.append(Candidate(plan, finding))
             }
         }
-        let configuration = Self.configuration(self.filter, types)
+        let configuration = Self.configuration(self.filter, limits, types)
         var programs = Set(HookPlan.all.flatMap(survey.loadable))
         if features.syscallPrograms { programs.insert(Self.symbolProgram) }
-        let object = try ProgramObject(loading: programs, configuration: configuration)
+        let object = try ProgramObject(loading: programs, configuration: configuration, limits: limits)
         let ring = try object.map("ring")
         descriptor = ring
         reader = try RingReader(map: ring)
         followed = try object.map("followed")
-        counters = LossCounters(map: try object.map("lost"))
+        counters = KernelCounters(map: try object.map("counters"))
+        sleepFlag = try SleepFlag(map: try object.map(".data.wake"))
         self.object = object
 
         let standIns = candidates.filter { !$0.plan.standsInFor.isEmpty }
@@ -150,32 +161,69 @@ public final class KernelTracer {
         let count = try reader.drain(limit: limit, body)
         let events = reader.takeModuleEvents()
         if !events.isEmpty {
-            for event in events { detach(from: event.name, attachedBefore: event.time) }
+            for event in events where !isStopped { detach(from: event.name, attachedBefore: event.time) }
             lookForModules()
         }
         return count
     }
 
-    /// Stops following a handshake by one of its numbers, the client's ISN or the server's.
-    /// Unknown ones are no error: a reset or a full map may have removed them before.
+    /// From here on an observation makes `descriptor` readable. To be called before it is waited for; what came
+    /// before shows when waiting begins.
+    public func willSleep() { sleepFlag.set() }
+
+    /// From here on no observation wakes anybody, until `willSleep()`: the ring buffer is looked into from time to
+    /// time. That costs what is traced least.
+    public func isAwake() { sleepFlag.clear() }
+
+    /// Stops following a handshake by one of its numbers, the client's ISN or the server's, with the next
+    /// `forgetUnfollowed()`. Unknown ones are no error: a reset or a full map may have removed them before.
     public func unfollow(_ number: UInt32) {
-        guard object != nil else { return }
-        var key = number
-        bpf_map_delete_elem(followed, &key)
+        unfollowed.append(number)
+        if unfollowed.count >= Self.unfollowBatch { forgetUnfollowed() }
     }
 
-    /// Every cause of loss with its total since the start, in a fixed order.
-    public func losses() throws(TracerError) -> [LossCount] {
-        guard object != nil else { return [] }
-        let skipped = attachments.values.reduce(retiredSkips) { $0 &+ LossCounters.skippedRuns(of: $1.descriptors) }
-        return try counters.read() + [LossCount(reason: "nested program run skipped by the kernel", total: skipped)]
+    /// Removes in one call what was given to `unfollow`.
+    public func forgetUnfollowed() {
+        guard object != nil else { return unfollowed.removeAll() }
+        var rest = unfollowed[...]
+        while !rest.isEmpty {
+            var count = UInt32(rest.count)
+            let result = rest.withUnsafeBufferPointer { bpf_map_delete_batch(followed, $0.baseAddress, &count, nil) }
+            // The kernel stops at one that it does not have, and says how many came before that.
+            rest = rest.dropFirst(Int(count) + (result == 0 ? 0 : 1))
+        }
+        unfollowed.removeAll(keepingCapacity: true)
+    }
+
+    /// What was counted since the start.
+    public func counts() throws(TracerError) -> KernelCounts {
+        guard object != nil else {
+            return KernelCounts(counters: .init(repeating: 0, count: Int(NATTRACE_COUNTER_COUNT)))
+        }
+        let skipped = attachments.values.reduce(retiredSkips) { $0 &+ KernelCounters.skippedRuns(of: $1.descriptors) }
+        var counts = try counters.read()
+        counts.losses.append(LossCount(reason: "nested program run skipped by the kernel", total: skipped))
+        return counts
+    }
+
+    /// Detaches everything. When it returns no program runs any more: what the ring buffer holds and what the
+    /// counters say is all, and stays until `close()`.
+    public func stopObserving() {
+        isStopped = true
+        for (hook, attachment) in attachments where hook != .moduleLoad { retire(attachment) }
+        if let attachment = attachments[.moduleLoad] { retire(attachment) }
+        attachments = [:]
+        ruleTrace = nil
+        // A program that was running on another CPU has ended when the kernel's grace period is over, for
+        // which this waits. Before 4.16 and without SMP there is no such call, and in the latter case no need.
+        _ = nattrace_membarrier_global()
     }
 
     /// Attaches hooks whose module is there by now, and lets go of those whose module is gone.
     /// Called by itself when the kernel tells that a module was loaded; where it does not
     /// (`isPollingNeeded`) to be called about once a second. Reads /proc/modules, no more.
     public func lookForModules() {
-        guard modules.areSupported, object != nil else { return }
+        guard modules.areSupported, object != nil, !isStopped else { return }
         modules = KernelModules.now()
         for (hook, attachment) in attachments {
             if let module = attachment.module, !modules.loaded.contains(module) { detach(hook, from: module) }
@@ -231,7 +279,7 @@ public final class KernelTracer {
                 report(plan.hook, finding.statusIfClosed)
             }
             let candidates = findings.map { Candidate($0, $1) }.filter { $0.next != nil }
-            let configuration = Self.configuration(filter, types)
+            let configuration = Self.configuration(filter, limits, types)
             let ready = candidates.compactMap {
                 $0.startingWithWay { $0.programs.allSatisfy { object.program($0) != nil } }
             }
@@ -269,7 +317,7 @@ public final class KernelTracer {
                     if let loaded { loaded } else {
                         try ProgramObject(
                             loading: Set(pending.flatMap { $0.next?.programs ?? [] }), configuration: configuration,
-                            sharing: self.object)
+                            limits: limits, sharing: self.object)
                     }
             } catch {
                 for candidate in pending { settle(candidate.plan, .unavailable(error.description)) }
@@ -358,14 +406,22 @@ public final class KernelTracer {
     private func detach(_ hook: Hook, from module: String) {
         if hook == .nftTracePacket { ruleTrace = nil }
         guard let attachment = attachments.removeValue(forKey: hook) else { return }
-        attachment.detach()
-        retiredSkips &+= LossCounters.skippedRuns(of: attachment.descriptors)
+        retire(attachment)
         statuses[hook] = .waiting(module: module)
     }
 
-    private static func configuration(_ filter: nattrace_filter, _ types: KernelTypes) -> nattrace_configuration {
+    private func retire(_ attachment: Attachment) {
+        attachment.detach()
+        retiredSkips &+= KernelCounters.skippedRuns(of: attachment.descriptors)
+    }
+
+    private static func configuration(
+        _ filter: nattrace_filter, _ limits: TracerLimits, _ types: KernelTypes
+    ) -> nattrace_configuration {
         var configuration = nattrace_configuration()
         configuration.filter = filter
+        configuration.pressed_bytes = UInt32(limits.pressedBytes)
+        configuration.ends_bytes = UInt32(limits.endsBytes)
         configuration.setArgumentPositions(from: types)
         return configuration
     }

@@ -14,7 +14,8 @@ final class ProgramObject {
     /// Loads those of `wanted` that the kernel accepts. `sharing` is an object loaded before,
     /// whose maps, constants apart, are used instead of new ones.
     init(
-        loading wanted: Set<String>, configuration: nattrace_configuration, sharing other: ProgramObject? = nil
+        loading wanted: Set<String>, configuration: nattrace_configuration, limits: TracerLimits,
+        sharing other: ProgramObject? = nil
     ) throws(TracerError) {
         var wanted = wanted
         var refused: [String: String] = [:]
@@ -23,7 +24,7 @@ final class ProgramObject {
             let mark = LibbpfLog.mark
             let result: Int32
             do throws(TracerError) {
-                try Self.prepare(handle, loading: wanted, configuration: configuration, sharing: other)
+                try Self.prepare(handle, loading: wanted, configuration: configuration, limits: limits, sharing: other)
                 result = bpf_object__load(handle)
             } catch {
                 bpf_object__close(handle)
@@ -88,7 +89,7 @@ final class ProgramObject {
 
     private static func prepare(
         _ handle: OpaquePointer, loading wanted: Set<String>, configuration: nattrace_configuration,
-        sharing other: ProgramObject?
+        limits: TracerLimits, sharing other: ProgramObject?
     ) throws(TracerError) {
         for program in programs(of: handle) {
             bpf_program__set_autoload(program, wanted.contains(name(of: program)))
@@ -109,6 +110,9 @@ final class ProgramObject {
             } else if let other, !name.contains(".rodata") {
                 let result = bpf_map__reuse_fd(current, try other.map(name))
                 guard result == 0 else { throw .system(call: "sharing the BPF map \(name)", errno: -result) }
+            } else if let entries = limits.entries(of: name) {
+                let result = bpf_map__set_max_entries(current, entries)
+                guard result == 0 else { throw .system(call: "sizing the BPF map \(name)", errno: -result) }
             }
             map = bpf_object__next_map(handle, current)
         }

@@ -157,6 +157,8 @@ public final class JSONLinesSink: Sink {
         output.put("\",\"total\":")
         output.put(loss.total)
         if !loss.reason.isEmpty { string("\"reason\":", loss.reason) }
+        output.put(",\"scope\":")
+        output.jsonName(loss.scope.rawValue)
         output.close()
         end()
     }
@@ -172,8 +174,16 @@ public final class JSONLinesSink: Sink {
         }
         output.put("},\"events\":")
         output.put(totals.events)
+        if let observations = totals.observations {
+            output.put(",\"observations\":")
+            output.put(observations.made)
+        }
         output.put(",\"lost\":{\"total\":")
         output.put(totals.lost)
+        if let observations = totals.observations {
+            output.put(",\"observations\":")
+            output.put(observations.lost)
+        }
         output.close()
         end()
     }

@@ -9,6 +9,10 @@ import Handshake
 /// takes less. A descriptor that failed takes no more, and what is appended then is thrown
 /// away: the program asks for `state` after each `flush` and ends accordingly.
 ///
+/// With a descriptor it waits for who reads; with an outlet it does not. What was not taken then
+/// is kept for the next `flush`, in order and without bound: who appends looks at `unwritten` (see
+/// `RationingSink`), and who runs the loop at `awaited`.
+///
 /// Raw memory, since bounds-checked arrays cost two to nine times as much an event.
 public final class OutputBuffer {
     public enum State: Hashable, Sendable {
@@ -28,13 +32,26 @@ public final class OutputBuffer {
     public private(set) var written: UInt64 = 0
 
     private let descriptor: Int32
+    /// nil: waits.
+    private let outlet: Outlet?
+    private var backlog = ByteQueue()
     var base: UnsafeMutablePointer<UInt8>
     private var capacity: Int
     var count = 0
 
     /// The descriptor stays the caller's, who closes it. SIGPIPE has to be ignored.
-    public init(descriptor: Int32, name: String) {
+    public convenience init(descriptor: Int32, name: String) {
+        self.init(descriptor: descriptor, outlet: nil, name: name)
+    }
+
+    /// Never waits for who reads.
+    public convenience init(outlet: Outlet, name: String) {
+        self.init(descriptor: outlet.descriptor, outlet: outlet, name: name)
+    }
+
+    private init(descriptor: Int32, outlet: Outlet?, name: String) {
         self.descriptor = descriptor
+        self.outlet = outlet
         self.name = name
         capacity = Self.batchBytes + 16 * 1024
         base = .allocate(capacity: capacity)
@@ -42,9 +59,24 @@ public final class OutputBuffer {
 
     deinit { base.deallocate() }
 
-    /// Writes what is there and waits until the descriptor took it. Returns the state after it.
+    /// Bytes that the descriptor has yet to take.
+    @inline(__always)
+    public var unwritten: Int { backlog.count + count }
+
+    /// What has to become writable before more can be written; nil: nothing waits for that.
+    public var awaited: Int32? { backlog.isEmpty ? nil : descriptor }
+
+    /// Lines that end in what the descriptor has yet to take, one that it took in part included.
+    public var unwrittenLines: Int {
+        func lines(_ bytes: UnsafeRawBufferPointer) -> Int { bytes.count { $0 == UInt8(ascii: "\n") } }
+        return lines(backlog.bytes) + lines(UnsafeRawBufferPointer(start: base, count: count))
+    }
+
+    /// Writes what is there, and waits until the descriptor took it, or, with an outlet, as much of
+    /// it as is taken at once. Returns the state after it.
     @discardableResult
     public func flush() -> State {
+        if let outlet { return flush(to: outlet) }
         var start = 0
         while start < count, state == .open {
             let result = Glibc.write(descriptor, base + start, count - start)
@@ -59,12 +91,53 @@ public final class OutputBuffer {
                 // Somebody who shares the open file made it non-blocking; it is not ours to change.
                 var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 _ = poll(&ready, 1, -1)
-            case EPIPE: state = .readerGone
-            case let code: state = .failed(OutputError(operation: .write, name: name, code: code, written: written))
+            case let code: fail(code)
             }
         }
         count = 0
         return state
+    }
+
+    private func flush(to outlet: Outlet) -> State {
+        while !backlog.isEmpty {
+            let taken = take(backlog.bytes, by: outlet)
+            guard taken > 0 else { break }
+            backlog.removeFirst(taken)
+        }
+        var start = 0
+        while backlog.isEmpty, start < count {
+            let taken = take(UnsafeRawBufferPointer(start: base + start, count: count - start), by: outlet)
+            guard taken > 0 else { break }
+            start += taken
+        }
+        if state == .open {
+            backlog.append(UnsafeRawBufferPointer(start: base + start, count: count - start))
+        } else {
+            backlog.removeAll()
+        }
+        count = 0
+        return state
+    }
+
+    /// 0: nothing for now, or never again.
+    private func take(_ bytes: UnsafeRawBufferPointer, by outlet: Outlet) -> Int {
+        guard state == .open else { return 0 }
+        switch outlet.take(bytes) {
+        case .took(let number):
+            written += UInt64(number)
+            return number
+        case .wouldWait: break
+        case .failed(let code): fail(code)
+        }
+        return 0
+    }
+
+    private func fail(_ code: Int32) {
+        switch code {
+        // A socket whose reader went without having read all says the second.
+        case EPIPE, ECONNRESET: state = .readerGone
+        default: state = .failed(OutputError(operation: .write, name: name, code: code, written: written))
+        }
     }
 
     /// Ends a line, or another unit that should not be torn; writes a batch that is full.

@@ -67,10 +67,13 @@ public struct RecordingHeader: Sendable, Hashable, Codable {
     public var observationSize: Int
     /// How long a handshake might stay without an answer, nanoseconds (`--unanswered-after`).
     public var unansweredAfter: UInt64
+    /// Connections kept at once (`--max-connections`); nil: made before it could be chosen.
+    public var maximumConnections: Int?
 
-    public init(start: StartInfo, unansweredAfter: UInt64) {
+    public init(start: StartInfo, unansweredAfter: UInt64, maximumConnections: Int? = nil) {
         self.start = start
         self.unansweredAfter = unansweredAfter
+        self.maximumConnections = maximumConnections
         observationVersion = UInt32(NATTRACE_OBSERVATION_VERSION)
         observationSize = MemoryLayout<nattrace_observation>.size
     }
@@ -108,11 +111,14 @@ public struct RecordingEnd: Sendable, Hashable, Codable {
     /// Observations that crossed the ring buffer, and events that were lost.
     public var events: UInt64
     public var lost: UInt64
+    /// What the kernel side says of those that it made; nil: not known.
+    public var observations: ObservationCount?
 
-    public init(time: UInt64, events: UInt64, lost: UInt64) {
+    public init(time: UInt64, events: UInt64, lost: UInt64, observations: ObservationCount? = nil) {
         self.time = time
         self.events = events
         self.lost = lost
+        self.observations = observations
     }
 }
 

@@ -88,7 +88,10 @@ public final class RecordingWriter {
     public func finish(_ totals: Totals) -> OutputBuffer.State {
         guard !isClosed else { return output.state }
         writePending()
-        json(.end, RecordingEnd(time: totals.time, events: totals.events, lost: totals.lost))
+        json(
+            .end,
+            RecordingEnd(
+                time: totals.time, events: totals.events, lost: totals.lost, observations: totals.observations))
         output.flush()
         isClosed = true
         // Some file systems say only now that there was no room.

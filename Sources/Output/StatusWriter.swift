@@ -4,10 +4,18 @@ import Handshake
 
 /// Writes lines that begin with `nattrace: `, each at once. If nobody reads them, that is no error.
 public final class StatusWriter {
-    private let output: OutputBuffer
+    /// Bytes that may wait to be read, where the writer does not. What is more is left out, and counted.
+    static let backlogLimit = 64 * 1024
 
-    /// The descriptor stays the caller's.
+    /// For who waits until more of it can be written.
+    public let output: OutputBuffer
+    private var leftOut = 0
+
+    /// Waits until each line is taken. The descriptor stays the caller's.
     public init(descriptor: Int32 = 2) { output = OutputBuffer(descriptor: descriptor, name: "standard error") }
+
+    /// Never waits.
+    public init(outlet: Outlet) { output = OutputBuffer(outlet: outlet, name: "standard error") }
 
     /// Everything is attached: `tracing` and how, then what is missing and what that costs.
     public func tracing(_ start: StartInfo) {
@@ -50,9 +58,27 @@ public final class StatusWriter {
     public func error(_ text: String) { note("error: " + text) }
 
     public func note(_ text: String) {
+        flush()
+        guard output.unwritten < Self.backlogLimit else {
+            leftOut += 1
+            return
+        }
+        line(text)
+        output.flush()
+    }
+
+    /// Writes what waits, as far as it is taken, and then says what is missing in it.
+    public func flush() {
+        output.flush()
+        guard leftOut > 0, output.unwritten == 0 else { return }
+        line("\(leftOut) \(leftOut == 1 ? "line is" : "lines are") missing here: standard error was not read")
+        leftOut = 0
+        output.flush()
+    }
+
+    private func line(_ text: String) {
         output.put("nattrace: ")
         output.put(text: sanitized(text))
         output.endLine()
-        output.flush()
     }
 }

@@ -24,7 +24,7 @@ public final class TerminalSink: Sink {
         didSet { widths = [:] }
     }
 
-    private let style: TerminalStyle
+    let style: TerminalStyle
     private let follow: Bool
     private var clock = Clock(realtimeOffset: 0)
     /// Columns of a table that is still growing, so that following lines stay under each other.
@@ -60,7 +60,8 @@ public final class TerminalSink: Sink {
 
     public func verdict(_ verdict: Verdict, of connection: Connection) {
         header(connection, revised: verdict.isRevised)
-        if !follow {
+        // Where there is too much to do, it is not worth telling how one succeeded.
+        if !follow, !connection.isBrief {
             widths = [:]
             lastPlace = nil
             table(connection.steps.map { Row($0, of: connection, style: style) }, of: connection)
@@ -76,17 +77,20 @@ public final class TerminalSink: Sink {
 
     public func loss(_ loss: Loss) {
         let text =
-            "!! \(loss.events) \(loss.events == 1 ? "event" : "events") lost: \(style.outside(loss.reason)) (\(loss.total) since the start). "
-            + "What is shown from here may have gaps."
-        for part in wrapped(text, width: usableWidth) { put(style.paint(part, .warning)) }
-        lastPlace = nil
+            if loss.reason == Loss.outputNotRead {
+                "!! \(loss.events) \(loss.events == 1 ? "part" : "parts") of this left out, because it was not read in time (\(loss.total) since the start)."
+            } else {
+                "!! \(loss.events) \(loss.events == 1 ? "event" : "events") lost: \(style.outside(loss.reason)) (\(loss.total) since the start). "
+                    + "What is shown from here may have gaps."
+            }
+        for part in wrapped(text, width: usableWidth) { say(part, .warning) }
     }
 
     public func stop(_ totals: Totals) {}
 
     // MARK: lines
 
-    private var usableWidth: Int { max(width, Self.narrowest) }
+    var usableWidth: Int { max(width, Self.narrowest) }
     /// What the tag of a connection takes at the beginning of a line.
     private var tagColumns: Int { follow ? 7 : 0 }
     private var room: Int { usableWidth - tagColumns }
@@ -94,6 +98,12 @@ public final class TerminalSink: Sink {
     private func put(_ text: String) {
         output.put(text: text)
         output.endLine()
+    }
+
+    /// A line that belongs to no connection.
+    func say(_ text: String, _ tone: TerminalStyle.Tone) {
+        put(style.paint(text, tone))
+        lastPlace = nil
     }
 
     private func line(_ text: String, _ connection: Connection) {

@@ -26,7 +26,9 @@ struct Nattrace: ParsableCommand {
             status = .cannotWrite
             error = "stdout cannot be written: \(errorText(failure))"
         }
-        if let error { _ = write("nattrace: \(oneLine(error))\n", to: STDERR_FILENO) }
+        if let error {
+            if outcome.isLive { say(error) } else { _ = write("nattrace: \(oneLine(error))\n", to: STDERR_FILENO) }
+        }
         Glibc.exit(status.rawValue)
     }
 
@@ -37,6 +39,8 @@ struct Nattrace: ParsableCommand {
         var text = ""
         /// For stderr.
         var error: String?
+        /// Whether it is a live run's: it had no reader wait, and has none wait now.
+        var isLive = false
     }
 
     static func perform(_ arguments: [String]) -> Outcome {
@@ -48,7 +52,9 @@ struct Nattrace: ParsableCommand {
         } catch {
             return help(error) ?? outcome(of: .usage(usageMessage(message(for: error))))
         }
-        return run { try command.run() }
+        var outcome = run { try command.run() }
+        outcome.isLive = command is Trace
+        return outcome
     }
 
     /// ArgumentParser's way to say that help, the version or a completion script is asked for:
@@ -135,6 +141,18 @@ struct Nattrace: ParsableCommand {
             }
         }
         return result
+    }
+
+    /// Milliseconds that the last words of a live run wait to be read.
+    private static let lastPatience: Int32 = 500
+
+    /// A terminal that is stopped does not keep the program: signals are still held back.
+    private static func say(_ error: String) {
+        let status = StatusWriter(outlet: Outlet(STDERR_FILENO))
+        status.note(oneLine(error))
+        guard let descriptor = status.output.awaited else { return }
+        var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        if poll(&ready, 1, lastPatience) > 0 { status.flush() }
     }
 
     /// Writes all of a text; returns the error number where that fails.

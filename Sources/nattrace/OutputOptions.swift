@@ -21,6 +21,13 @@ struct OutputOptions: ParsableArguments {
     @Flag(help: "Show each step as it happens.")
     var follow = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Show so many connections a second, count the others; 0: show all. Text only; JSON lines and recordings have"
+                + " all. (default: 40; in a replay all)", valueName: "n"),
+        transform: Values.countFromZero)
+    var blocksPerSecond: Int?
+
     @Option(help: ArgumentHelp("Stop after this many verdicts.", valueName: "n"), transform: Values.count)
     var count: Int?
 
@@ -43,7 +50,7 @@ struct OutputOptions: ParsableArguments {
 
     var request: OutputRequest {
         OutputRequest(
-            json: json, recordPath: recordPath, color: color, follow: follow, count: count, duration: duration,
-            unansweredAfter: unansweredAfter)
+            json: json, recordPath: recordPath, color: color, follow: follow, blocksPerSecond: blocksPerSecond,
+            count: count, duration: duration, unansweredAfter: unansweredAfter)
     }
 }

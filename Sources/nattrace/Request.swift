@@ -18,6 +18,8 @@ struct OutputRequest: Hashable, Sendable {
     var color = ColorChoice.auto
     /// Each step as it happens, and not only with the verdict.
     var follow = false
+    /// Blocks of text to show in a second, 0: all; nil: the default, which is all in a replay.
+    var blocksPerSecond: Int?
     /// Stop after so many verdicts; nil: no limit.
     var count: Int?
     /// Stop after so many nanoseconds, in a replay of the recording's time; nil: no limit.
@@ -35,6 +37,9 @@ struct TraceRequest: Hashable, Sendable {
     var selection = VerdictSelection()
     var output = OutputRequest()
     var backend = BackendChoice.auto
+    var limits = TracerLimits.standard
+    /// Bytes of output that may wait for who reads it.
+    var outputBacklog = Display.defaultBacklog
 }
 
 /// `nattrace replay`

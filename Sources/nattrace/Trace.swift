@@ -37,6 +37,9 @@ struct Trace: ParsableCommand {
     @Option(help: ArgumentHelp("How to observe: auto takes the best that works.", valueName: "kind"))
     var backend = BackendChoice.auto
 
+    @OptionGroup(title: "Bounds")
+    var limits: LimitOptions
+
     func run() throws {
         try TraceSession(request()).run()
     }
@@ -44,7 +47,8 @@ struct Trace: ParsableCommand {
     func request() throws(Failure) -> TraceRequest {
         TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
-            filterText: filters.text, selection: filters.selection, output: output.request, backend: backend)
+            filterText: filters.text, selection: filters.selection, output: output.request, backend: backend,
+            limits: limits.limits, outputBacklog: limits.outputBacklog)
     }
 
     private static func netns(_ argument: String) throws(Failure) -> UInt32 {

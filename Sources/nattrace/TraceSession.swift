@@ -20,12 +20,15 @@ final class TraceSession {
     private let explainer: Explainer
     private let recorder: RecordingWriter?
     private let display: Display
+    private let backlog: BacklogWatch
     private let start: StartInfo
     private var waiting = ReorderBuffer()
     private var losses: LossReports
     private var end: UInt64?
     private var nextLossCheck: UInt64
     private var failure: Failure?
+    /// Up to then steps of what succeeds are left out. CLOCK_MONOTONIC, nanoseconds.
+    private var pressedUntil: UInt64 = 0
     /// Observations that this program does not know: the kernel side is its own, so none.
     private var undecodable: UInt64 = 0
 
@@ -33,12 +36,17 @@ final class TraceSession {
     private static let lossInterval: UInt64 = 1_000_000_000
     /// Observations taken from the ring before what they mean is worked out.
     private static let batch = 8192
+    private static let leftOut = "steps of successful connections left out under load"
+    /// For how long after it had fallen behind it saves work, in nanoseconds.
+    private static let pressure: UInt64 = 1_000_000_000
+    /// Between two looks into the ring, in nanoseconds: a look costs some microseconds.
+    private static let shortestPause: UInt64 = 250_000
 
     init(_ request: TraceRequest) throws {
         self.request = request
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
-        tracer = try KernelTracer(filter: request.filter, backend: request.backend)
+        tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits)
         facts = LiveFacts(names: tracer.names, symbols: tracer)
         let now = monotonicTime()
         let start = StartInfo(
@@ -52,10 +60,13 @@ final class TraceSession {
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count
-        let header = RecordingHeader(start: start, unansweredAfter: options.unansweredAfter)
+        options.maximumConnections = request.limits.connections
+        let header = RecordingHeader(
+            start: start, unansweredAfter: options.unansweredAfter, maximumConnections: options.maximumConnections)
         let recorder = try request.output.recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
-        display = Display(request.output)
+        display = Display(request.output, backlog: request.outputBacklog)
+        backlog = BacklogWatch(display, on: loop)
         let facts = facts
         let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
         let tracer = tracer
@@ -78,7 +89,8 @@ final class TraceSession {
             if number == SIGWINCH { display.resized() } else { loop.stop() }
         }
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
-        try loop.watch(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
+        backlog.onWrite = { [unowned self] in look(at: display.state) }
+        try loop.watchOnce(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
 
         giveUpPrivileges()
         display.sink.start(start)
@@ -119,19 +131,33 @@ final class TraceSession {
     // MARK: The loop's turn
 
     /// Takes what the ring holds, works out what is old enough, writes, and sets the next deadline.
+    ///
+    /// As long as something waits for its time, the ring is looked into by the clock. Only when nothing does, the
+    /// next observation wakes this process.
     private func turn() throws(TracerError) {
+        tracer.isAwake()
         let now = monotonicTime()
         let complete = try collect()
+        if complete != .max { pressedUntil = now &+ Self.pressure }
+        explainer.isPressed = now < pressedUntil
+        // What is judged next depends on what was lost by now. Without much in the ring, nothing was for want of room.
+        if now >= nextLossCheck || complete != .max { try reportLosses(tracer.counts(), at: now) }
         let time = min(now, complete) &- ReorderBuffer.window
         work(upTo: time, lettingPass: time)
+        tracer.forgetUnfollowed()
         if now >= nextLossCheck {
-            try reportLosses(at: now)
             if tracer.isPollingNeeded { tracer.lookForModules() }
             nextLossCheck = now &+ Self.lossInterval
         }
-        write()
+        display.sink.tick(at: time)
+        try write()
         if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
+        // What is left in the ring waits no longer than it must.
+        guard complete == .max else { return try loop.setDeadline(now) }
         try loop.setDeadline(nextDeadline(after: now))
+        guard waiting.isEmpty else { return }
+        tracer.willSleep()
+        try loop.watchAgain(tracer.descriptor)
     }
 
     /// Empties the ring, or takes so much that the rest has to wait. Returns the time up to which
@@ -154,37 +180,49 @@ final class TraceSession {
                 return
             }
             recorder?.observation(raw, passed: explainer.time)
-            explainer.observe(observation)
+            explainer.observe(observation, raw: raw)
         }
         if !explainer.isExhausted { explainer.advance(to: time) }
     }
 
     private func nextDeadline(after now: UInt64) -> UInt64 {
         var next = nextLossCheck
-        if !waiting.isEmpty { next = min(next, now &+ ReorderBuffer.window) }
+        if let oldest = waiting.oldest {
+            next = min(next, max(oldest &+ ReorderBuffer.window, now &+ Self.shortestPause))
+        }
         if let due = explainer.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
+        if let due = display.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
         if let end { next = min(next, end) }
         return max(next, now)
     }
 
-    private func reportLosses(at now: UInt64) throws(TracerError) {
-        var counts = try tracer.losses()
-        counts.append(LossCount(reason: "too many connections at once", total: explainer.evicted))
-        counts.append(LossCount(reason: "observation not understood", total: undecodable))
-        for loss in losses.news(in: counts, at: now) {
-            recorder?.loss(loss)
+    private func reportLosses(_ counts: KernelCounts, at now: UInt64) {
+        let own = [
+            LossCount(reason: "too many connections at once", scope: .output, total: explainer.evicted),
+            LossCount(reason: "observation not understood", total: undecodable),
+            LossCount(reason: Self.leftOut, scope: .output, total: explainer.stepsLeftOut),
+        ]
+        for loss in losses.news(in: counts.losses + own, at: now, passed: explainer.time) {
+            // A replay has the time to tell them.
+            if loss.reason != Self.leftOut { recorder?.loss(loss) }
             explainer.report(loss)
         }
     }
 
-    /// One write for each output. A reader that is gone is a reason to end, a full disk an error.
-    private func write() {
-        switch display.flush() {
+    /// One write for each output. What a reader does not take waits until it does.
+    private func write() throws(TracerError) {
+        look(at: display.flush())
+        if case .failed(let error)? = recorder?.flush() { fail(error) }
+        try backlog.watch()
+    }
+
+    /// A reader that is gone is a reason to end, a full disk an error.
+    private func look(at state: OutputBuffer.State) {
+        switch state {
         case .open: break
         case .readerGone: loop.stop()
         case .failed(let error): fail(error)
         }
-        if case .failed(let error)? = recorder?.flush() { fail(error) }
     }
 
     private func fail(_ error: OutputError) {
@@ -198,14 +236,20 @@ final class TraceSession {
     /// verdict that stands so far.
     private func finish() {
         notifySystemd("STOPPING=1")
+        tracer.stopObserving()
         while !explainer.isExhausted, let last = try? collect(), last != .max {}
         let now = monotonicTime()
         work(upTo: .max, lettingPass: now)
-        try? reportLosses(at: now)
-        explainer.finish(at: now)
+        let counts = try? tracer.counts()
+        if let counts { reportLosses(counts, at: now) }
+        explainer.finish(at: now, observations: explainer.isExhausted ? nil : counts?.observations.losing(undecodable))
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
         if case .failed(let error) = display.flush() { fail(error) }
         display.status.summary(explainer.totals)
+        try? loop.unwatch(tracer.descriptor)
+        backlog.drain()
+        if case .failed(let error) = display.state { fail(error) }
+        if let undelivered = display.undelivered() { failure = failure ?? undelivered }
     }
 }
 
@@ -217,15 +261,15 @@ struct LossReports {
 
     init(begin: UInt64) { self.begin = begin }
 
-    /// One report for each cause that struck since it was last asked.
-    mutating func news(in counts: [LossCount], at now: UInt64) -> [Loss] {
+    /// One report for each cause that struck since it was last asked. `passed`: see `Loss.passed`.
+    mutating func news(in counts: [LossCount], at now: UInt64, passed: UInt64) -> [Loss] {
         counts.compactMap { count in
             let before = known[count.reason] ?? (0, begin)
             known[count.reason] = (count.total, now)
             guard count.total > before.total else { return nil }
             return Loss(
-                reason: count.reason, events: count.total - before.total, total: count.total, time: now,
-                since: before.time)
+                reason: count.reason, scope: count.scope, events: count.total - before.total, total: count.total,
+                time: now, since: before.time, passed: passed)
         }
     }
 }

@@ -2,6 +2,7 @@
 // says what is right.
 
 import Handshake
+import KernelTracer
 
 /// Why a value is refused; ArgumentParser shows the description behind the value and its option.
 struct ValueError: Error, Equatable, CustomStringConvertible {
@@ -87,6 +88,41 @@ enum Values {
     static func count(_ text: String) throws(ValueError) -> Int {
         guard let number = decimal(text[...]), number > 0, let count = Int(exactly: number) else {
             throw ValueError("write a number from 1")
+        }
+        return count
+    }
+
+    /// A count, or 0.
+    static func countFromZero(_ text: String) throws(ValueError) -> Int {
+        guard let number = decimal(text[...]), let count = Int(exactly: number) else {
+            throw ValueError("write a number from 0")
+        }
+        return count
+    }
+
+    /// `512k`, `4M`, `1G`, or a plain number of bytes, for what a buffer may hold; a unit is 1024 times the one before.
+    static func bufferSize(_ text: String) throws(ValueError) -> Int {
+        let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
+        let unit: UInt64? =
+            switch text[digits.endIndex...] {
+            case "": 1
+            case "k": 1 << 10
+            case "M": 1 << 20
+            case "G": 1 << 30
+            default: nil
+            }
+        guard let unit, let count = decimal(digits),
+            case (let size, false) = count.multipliedReportingOverflow(by: unit),
+            (1 << 16...1 << 30).contains(size)
+        else { throw ValueError("write a size from 64k to 1G, like 512k or 8M") }
+        return Int(size)
+    }
+
+    /// Handshakes at once.
+    static func connections(_ text: String) throws(ValueError) -> Int {
+        let range = TracerLimits.connectionsRange
+        guard let count = try? count(text), range.contains(count) else {
+            throw ValueError("write a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return count
     }

@@ -1,6 +1,7 @@
 // Which observation belongs to which connection, when a verdict is given, and to whom it is told.
 
 import CNattrace
+import FoundationEssentials
 import Testing
 
 @testable import Handshake
@@ -572,11 +573,33 @@ struct TellingTests {
     func losses() {
         let story = Story()
         for count: UInt64 in [3, 4] {
-            story.explainer.report(Loss(reason: "ring buffer full", events: count, total: count, time: 0, since: 0))
+            story.loses(Loss(reason: "ring buffer full", events: count, total: count, time: 0, since: 0))
         }
         story.ends(at: .seconds(1))
         #expect(story.sink.losses.map(\.events) == [3, 4])
         #expect(story.sink.totals?.lost == 7)
+    }
+}
+
+@Suite("What a loss makes doubtful")
+struct LossScopeTests {
+    @Test(
+        "Only what was lost of followed handshakes does",
+        arguments: [
+            (LossScope.observations, VerdictCode.unexplained), (.handshakes, .synUnanswered), (.output, .synUnanswered),
+        ])
+    func scopes(_ scope: LossScope, _ code: VerdictCode) {
+        let story = Story()
+        story.at(.zero, someSyn.received(by: "eth0"), someSyn.sent(by: "eth1"))
+        story.loses(at: .seconds(1), scope: scope)
+        story.silence(until: .seconds(6))
+        #expect(story.codes == [code])
+    }
+
+    @Test("A loss recorded before there were scopes makes everything doubtful")
+    func older() throws {
+        let text = #"{"events":1,"reason":"ring buffer full","since":1,"time":2,"total":1}"#
+        #expect(try JSONDecoder().decode(Loss.self, from: Data(text.utf8)).scope == .observations)
     }
 }
 
@@ -690,22 +713,29 @@ struct BoundTests {
         #expect(story.explainer.nextDeadline == nil)
     }
 
-    private func fill(_ story: Story, _ numbers: Range<UInt32>) {
-        for number in numbers {
-            var raw = syn(from: client, to: published, isn: number).received(by: "eth0")
-            raw.time_ns = Story.clock(.zero) + UInt64(number) * 1000
-            story.explainer.observe(Observation(raw)!)
+    private static let bound = 64
+
+    private func story(_ change: (inout ExplainerOptions) -> Void = { _ in }) -> Story {
+        Story {
+            $0.maximumConnections = Self.bound
+            change(&$0)
         }
     }
 
-    @Test("Beyond the bound the oldest goes, with the verdict that stands, and is counted")
+    private func fill(_ story: Story, _ numbers: Range<Int>) {
+        for number in numbers {
+            var raw = syn(from: client, to: published, isn: UInt32(number)).received(by: "eth0")
+            raw.time_ns = Story.clock(.milliseconds(200)) + UInt64(number) * 1000
+            story.observes(raw)
+        }
+    }
+
+    @Test("Beyond the bound the oldest goes; what was begun to be told gets an end")
     func evicted() {
-        // The fake sink looks connections up by search: only verdicts are told here.
-        let story = Story { $0.selection.codes = [.unexplained] }
-        let bound = UInt32(Explainer.maximumConnections)
-        fill(story, 0..<bound)
+        let story = story()
+        fill(story, 0..<Self.bound)
         #expect(story.explainer.evicted == 0 && story.verdicts.isEmpty)
-        fill(story, bound..<bound + 3)
+        fill(story, Self.bound..<Self.bound + 3)
         #expect(story.explainer.evicted == 3)
         #expect(story.sink.verdicts.map(\.connection.isn) == [0, 1, 2])
         #expect(story.verdicts.allSatisfy { $0.code == .unexplained && $0.outcome == .unknown })
@@ -713,18 +743,46 @@ struct BoundTests {
         #expect(story.forgotten == [0, 1, 2])
     }
 
-    @Test("One that had its verdict goes without being counted as lost")
+    @Test("One of which nothing was told goes without a word, and is counted")
+    func evictedInSilence() {
+        let story = story { $0.selection.failedOnly = true }
+        fill(story, 0..<Self.bound + 3)
+        #expect(story.explainer.evicted == 3 && story.forgotten == [0, 1, 2])
+        #expect(story.verdicts.isEmpty && story.steps.isEmpty)
+        #expect(story.explainer.totals.verdicts.isEmpty)
+    }
+
+    @Test("First go those that had their verdict, the oldest verdict first, and are not counted as lost")
     func evictedAfterVerdict() {
-        let story = Story { $0.selection.codes = [.dropped] }
-        story.at(
-            .zero, syn(from: client, to: published, isn: .max).received(by: "eth0"),
-            syn(from: client, to: published, isn: .max).dropped())
-        story.silence(until: .milliseconds(100))
-        let bound = UInt32(Explainer.maximumConnections)
-        fill(story, 200_000..<200_000 + bound)
+        let story = story { $0.selection.codes = [.dropped] }
+        // The second one began later and was dropped earlier.
+        for (number, time) in [(90_001, 2), (90_002, 1)] as [(UInt32, Int)] {
+            let syn = syn(from: client, to: published, isn: number)
+            story.at(.milliseconds(Int(number - 90_001)), syn.received(by: "eth0"))
+            story.at(.milliseconds(10 * time), syn.dropped())
+        }
+        story.silence(until: .milliseconds(150))
+        #expect(story.codes == [.dropped, .dropped])
+        fill(story, 0..<Self.bound - 2)
+        #expect(story.forgotten.isEmpty)
+        fill(story, Self.bound - 2..<Self.bound - 1)
+        #expect(story.forgotten == [90_002])
+        fill(story, Self.bound - 1..<Self.bound)
+        #expect(story.forgotten == [90_002, 90_001])
         #expect(story.explainer.evicted == 0)
-        #expect(story.forgotten == [.max])
-        #expect(story.codes == [.dropped])
+        fill(story, Self.bound..<Self.bound + 1)
+        #expect(story.forgotten == [90_002, 90_001, 0])
+        #expect(story.explainer.evicted == 1)
+    }
+
+    @Test("What was told of an evicted connection does not come again: its number begins another one")
+    func afterEviction() {
+        let story = story()
+        fill(story, 0..<Self.bound + 1)
+        var raw = syn(from: client, to: published, isn: 0).received(by: "eth0")
+        raw.time_ns = Story.clock(.milliseconds(300))
+        story.observes(raw)
+        #expect(story.sink.steps.filter { $0.connection.isn == 0 }.map(\.step.sequence) == [0, 0])
     }
 
     @Test("What is gone is not kept in memory")
@@ -736,24 +794,203 @@ struct BoundTests {
             var last = ack(from: client, to: published, isn: number).socket(from: .synSent, to: .established)
             first.time_ns = Story.clock(.seconds(Int(number)))
             last.time_ns = first.time_ns + 1000
-            for raw in [first, last] { explainer.observe(Observation(raw)!) }
+            for raw in [first, last] { explainer.observe(Observation(raw)!, raw: raw) }
         }
         #expect(explainer.totals.verdicts == [.established: 999])
-        #expect(sink.alive < 200)
+        #expect(sink.alive < 5)
     }
 
-    @Test("A flood does not keep what it pushed out")
+    @Test("A flood keeps no more at work than so many, nor what it pushed out")
     func flood() {
         let sink = WeakSink()
-        let explainer = Explainer(options: ExplainerOptions(), facts: FakeFacts(), sink: sink)
-        let bound = UInt32(Explainer.maximumConnections)
-        for number in 0..<3 * bound {
+        var options = ExplainerOptions()
+        options.maximumConnections = 2000
+        options.maximumAtWork = 100
+        let explainer = Explainer(options: options, facts: FakeFacts(), sink: sink)
+        for number in 0..<UInt32(6000) {
             var raw = syn(from: client, to: published, isn: number).sent(by: "eth0")
             raw.time_ns = Story.clock(.zero) + UInt64(number)
-            explainer.observe(Observation(raw)!)
+            explainer.observe(Observation(raw)!, raw: raw)
         }
-        #expect(explainer.evicted == UInt64(2 * bound))
-        #expect(sink.alive <= 2 * Explainer.maximumConnections + 100)
+        #expect(explainer.evicted == 4000)
+        #expect(sink.alive == 100)
+    }
+
+    /// So many connections begin, with so many steps each; returns how many of them are at work in the end.
+    private func atWork(_ connections: Int, steps: Int, _ change: (inout ExplainerOptions) -> Void) -> Int {
+        let sink = WeakSink()
+        var options = ExplainerOptions()
+        change(&options)
+        let explainer = Explainer(options: options, facts: FakeFacts(), sink: sink)
+        for number in 0..<connections {
+            let syn = syn(from: client, to: published, isn: UInt32(number))
+            for step in 0..<steps {
+                var raw = syn.received(by: "eth0", index: UInt32(step + 1))
+                raw.time_ns = Story.clock(.zero) + UInt64(number) * 100 + UInt64(step)
+                explainer.observe(Observation(raw)!, raw: raw)
+            }
+        }
+        return sink.alive
+    }
+
+    @Test("At work, memory is what is bounded: the more steps, the fewer connections")
+    func bytesAtWork() {
+        let bound = 50 * 4096
+        let (short, long) = (
+            atWork(500, steps: 1) { $0.maximumBytesAtWork = bound },
+            atWork(500, steps: 20) { $0.maximumBytesAtWork = bound }
+        )
+        #expect(short > 2 * long && long > 0)
+        #expect(short * MemoryLayout<Step>.stride <= bound && long * 20 * MemoryLayout<Step>.stride <= bound)
+        #expect(atWork(500, steps: 20) { _ in } == 500)
+    }
+
+    @Test("A connection to which more happens than is kept of one goes, and is counted")
+    func endless() {
+        var options = ExplainerOptions()
+        options.selection.failedOnly = true
+        let sink = CollectingSink()
+        var forgotten: [UInt32] = []
+        let explainer = Explainer(options: options, facts: FakeFacts(), sink: sink) { forgotten.append($0) }
+        // Nothing of one observation is like the one before it.
+        var random = SeededRandom(seed: 3)
+        for count in 0..<1000 {
+            var raw = syn(from: client, to: published).received(by: "eth0")
+            raw.time_ns = Story.clock(.zero) + UInt64(count) * 1000
+            raw.location = random.next()
+            raw.ct_original = random.bytes()
+            raw.ct_reply = random.bytes()
+            explainer.observe(Observation(raw)!, raw: raw)
+        }
+        #expect(explainer.evicted == 1)
+        #expect(forgotten == [someISN])
+        #expect(sink.verdicts.isEmpty && sink.steps.isEmpty)
+        explainer.finish(at: explainer.time)
+        #expect(sink.verdicts.count == 1, "its number began another one")
+    }
+}
+
+@Suite("Many connections with one number")
+struct OneNumberTests {
+    @Test("Each packet finds its own among those that a scanner dials with one number")
+    func scanner() {
+        let story = Story { $0.selection.failedOnly = true }
+        let ports = 1000..<1300
+        func target(_ port: Int) -> String { "203.0.113.10:\(port)" }
+        story.facts.answers = Dictionary(
+            uniqueKeysWithValues: ports.map {
+                (.listeners(port: UInt16($0), netns: Place.gateway), .listeners([]))
+            })
+        for (index, port) in ports.enumerated() {
+            let syn = syn(from: client, to: target(port))
+            story.at(.microseconds(10 * index), syn.received(by: "eth0"), syn.delivered())
+        }
+        // The answers come in another order.
+        for (index, port) in ports.reversed().enumerated() where port % 2 == 0 {
+            story.at(
+                .milliseconds(10) + .microseconds(10 * index), syn(from: client, to: target(port)).lookedUp(),
+                syn(from: client, to: target(port)).reset(),
+                rst(from: target(port), to: client).sent(by: "eth0"))
+        }
+        story.silence(until: .seconds(1))
+        #expect(story.codes == Array(repeating: .noListener, count: 150))
+        #expect(Set(story.sink.verdicts.map(\.connection.dialled.destination.port)).count == 150)
+        #expect(story.sink.verdicts.allSatisfy { $0.connection.dialled.destination.port % 2 == 0 })
+        #expect(story.sink.connections.allSatisfy { $0.steps.count == 5 })
+        story.silence(until: .seconds(300))
+        #expect(story.forgotten.count == 300)
+        #expect(story.explainer.nextDeadline == nil)
+    }
+}
+
+@Suite("Under pressure")
+struct PressureTests {
+    private func handshake(_ story: Story, isn: UInt32, at time: Duration) {
+        let ends = (client: "198.51.100.8:\(isn)", server: published)
+        story.at(
+            time, syn(from: ends.client, to: ends.server, isn: isn).sent(by: "eth0"),
+            synack(from: ends.server, to: ends.client, isn: isn).received(by: "eth0"),
+            ack(from: ends.client, to: ends.server, isn: isn).socket(from: .synSent, to: .established))
+    }
+
+    @Test("Of those that succeed the verdict is told alone, and their steps are counted")
+    func success() {
+        let story = Story()
+        story.isPressed(true)
+        handshake(story, isn: 99, at: .zero)
+        story.silence(until: .milliseconds(100))
+        #expect(story.codes == [.established] && story.steps.isEmpty)
+        #expect(story.explainer.stepsLeftOut == 3)
+        #expect(story.sink.verdicts[0].connection.isBrief)
+        // Sent again after that, it is left out as well.
+        story.at(.milliseconds(200), syn(from: "198.51.100.8:99", to: published, isn: 99).sent(by: "eth0"))
+        #expect(story.steps.isEmpty && story.explainer.stepsLeftOut == 4)
+        story.ends(at: .seconds(10))
+        #expect(story.sink.totals?.verdicts == [.established: 1])
+    }
+
+    @Test("Of those that fail all is told, with the verdict")
+    func failure() {
+        let story = Story()
+        story.isPressed(true)
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        #expect(story.steps.isEmpty)
+        story.silence(until: Story.settled)
+        #expect(story.codes == [.noListener] && story.steps.count == 9)
+        #expect(story.explainer.stepsLeftOut == 0)
+        // It is told from now on.
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .seconds(1))
+        story.ends(at: .seconds(2))
+        #expect(story.codes == [.noListener, .established])
+        #expect(story.actions.last == .established)
+    }
+
+    @Test("What began before goes on being told, what begins after is told again")
+    func begunBefore() {
+        let story = Story()
+        let (first, last) = (Scene.synReachesTCP, Scene.handshake)
+        story.tell(first, at: .zero)
+        story.isPressed(true)
+        story.tell(last, at: .milliseconds(1))
+        handshake(story, isn: 99, at: .milliseconds(2))
+        story.isPressed(false)
+        handshake(story, isn: 199, at: .milliseconds(3))
+        story.silence(until: .seconds(1))
+        #expect(story.codes == [.established, .established, .established])
+        #expect(Set(story.sink.steps.map(\.connection.isn)) == [someISN, 199])
+        #expect(story.explainer.stepsLeftOut == 3)
+    }
+
+    @Test("That steps were left out makes no verdict more general")
+    func evidenceStands() {
+        for scope in [LossScope.observations, .handshakes, .output] {
+            let story = Story()
+            story.at(.zero, someSyn.received(by: "eth0"))
+            let now = Story.clock(.milliseconds(1))
+            story.loses(Loss(reason: "", scope: scope, events: 1, total: 1, time: now, since: now))
+            story.silence(until: .seconds(6))
+            #expect(story.verdicts[0].sentence.contains("observations were lost") == (scope == .observations))
+            #expect(story.sink.losses.count == 1)
+        }
+    }
+
+    @Test("What nobody asked for is not counted as left out")
+    func notAskedFor() {
+        let story = Story { $0.filter.destinationPorts = [443...443] }
+        story.isPressed(true)
+        handshake(story, isn: 99, at: .zero)
+        story.ends(at: .seconds(1))
+        #expect(story.explainer.stepsLeftOut == 0)
+    }
+
+    @Test("When tracing ends, what is in flight is told with its steps")
+    func end() {
+        let story = Story()
+        story.isPressed(true)
+        story.at(.zero, someSyn.received(by: "eth0"))
+        story.ends(at: .milliseconds(1))
+        #expect(story.codes == [.unexplained] && story.steps == ["syn ingress"])
     }
 }
 

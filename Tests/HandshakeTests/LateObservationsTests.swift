@@ -26,7 +26,7 @@ struct LateObservationsTests {
                 var raw = observation
                 raw.time_ns = Story.clock(time) + UInt64(index) * 1000
                 writer.observation(raw, passed: explainer.time)
-                explainer.observe(try #require(Observation(raw)))
+                explainer.observe(try #require(Observation(raw)), raw: raw)
             }
         }
 
@@ -65,7 +65,7 @@ struct LateObservationsTests {
         func stop(_ totals: Totals) {}
 
         private func number(_ connection: Connection) -> Int {
-            if let known = known.firstIndex(where: { $0 === connection }) { return known }
+            if let known = known.firstIndex(where: { $0.id == connection.id }) { return known }
             known.append(connection)
             return known.count - 1
         }

@@ -5,20 +5,16 @@ import Testing
 
 @testable import Handshake
 
-private func connection(_ isn: UInt32 = 1) -> Connection {
-    Connection(isn: isn, dialled: flow(client, published), startTime: 0)
-}
-
 @Suite("Deadline queue")
 struct DeadlineQueueTests {
-    @Test("Entries come up in the order of their times, however they were added")
+    @Test("Deadlines come up in the order of their times, however they were added")
     func order() {
         var queue = DeadlineQueue()
         let times = (0..<500).map { UInt64(($0 * 7919) % 1009) }
-        for (index, time) in times.enumerated() { queue.add(connection(UInt32(index)), at: time) }
+        for (index, time) in times.enumerated() { queue.add(UInt32(index), at: time) }
         var popped: [UInt64] = []
         while let (connection, time) = queue.popDue(by: .max) {
-            #expect(times[Int(connection.isn)] == time)
+            #expect(times[Int(connection)] == time)
             popped.append(time)
         }
         #expect(popped == times.sorted())
@@ -28,7 +24,7 @@ struct DeadlineQueueTests {
     @Test("Nothing comes up before its time")
     func notBefore() {
         var queue = DeadlineQueue()
-        queue.add(connection(), at: 10)
+        queue.add(1, at: 10)
         #expect(queue.popDue(by: 9) == nil)
         #expect(queue.next == 10)
         #expect(queue.popDue(by: 10)?.time == 10)
@@ -38,12 +34,46 @@ struct DeadlineQueueTests {
     @Test("What is added between takes its place")
     func addedBetween() {
         var queue = DeadlineQueue()
-        for time: UInt64 in [5, 1, 9] { queue.add(connection(), at: time) }
+        for (index, time) in [UInt64(5), 1, 9].enumerated() { queue.add(UInt32(index), at: time) }
         #expect(queue.popDue(by: 5)?.time == 1)
-        queue.add(connection(), at: 3)
+        queue.add(1, at: 3)
         #expect(queue.popDue(by: 5)?.time == 3)
         #expect(queue.popDue(by: 5)?.time == 5)
         #expect(queue.popDue(by: 5) == nil)
+    }
+
+    @Test("A connection has one deadline, the earliest that it was given")
+    func oneEach() {
+        var queue = DeadlineQueue()
+        for time: UInt64 in [7, 9, 3, 8] { queue.add(4, at: time) }
+        #expect(queue.count == 1)
+        #expect(queue.popDue(by: .max)?.time == 3)
+        #expect(queue.isEmpty)
+    }
+
+    @Test("It agrees with a list that is searched, whatever is added, moved, removed and taken")
+    func asModel() {
+        var random = SeededRandom(seed: 5)
+        var queue = DeadlineQueue()
+        var model: [UInt32: UInt64] = [:]
+        for _ in 0..<20_000 {
+            let connection = UInt32.random(in: 0..<200, using: &random)
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0..<6:
+                let time = UInt64.random(in: 0..<1000, using: &random)
+                queue.add(connection, at: time)
+                model[connection] = min(model[connection] ?? .max, time)
+            case 6..<8:
+                queue.remove(connection)
+                model[connection] = nil
+            default:
+                let taken = queue.popDue(by: UInt64.random(in: 0..<1000, using: &random))
+                guard let taken else { continue }
+                #expect(model[taken.connection] == taken.time && model.values.allSatisfy { $0 >= taken.time })
+                model[taken.connection] = nil
+            }
+            #expect(queue.count == model.count && queue.next == model.values.min())
+        }
     }
 }
 
@@ -138,17 +168,44 @@ struct NamesTests {
         #expect(names.symbol(at: 0x1000) == "before")
         facts.symbol("after", at: 0x1000)
         #expect(names.symbol(at: 0x1000) == "before")
-        names.forgetSymbols()
-        #expect(names.symbol(at: 0x1000) == "after")
+        #expect(names.successor(forgettingSymbols: true).symbol(at: 0x1000) == "after")
+        #expect(names.symbol(at: 0x1000) == "before", "who has the names of then keeps them")
     }
 
     @Test("Namespaces that came and went do not pile up")
     func bounded() {
         let facts = FakeFacts()
-        let names = Names(facts: facts)
-        for inode in UInt32(1)...5000 { _ = names.netns(inode) }
+        var names = Names(facts: facts)
+        for inode in UInt32(1)...5000 {
+            _ = names.netns(inode)
+            if names.isFull { names = names.successor() }
+        }
         facts.netns("blue", is: 1)
         #expect(names.netns(1) == "blue")
+    }
+
+    @Test("A rule is asked for again after a second, and what it was before is remembered")
+    func rules() throws {
+        let facts = FakeFacts()
+        let names = Names(facts: facts)
+        let packet = syn(from: client, to: published)
+        let decided = try #require(Observation(packet.decided(.drop, by: 7, in: "ip filter input", .input)))
+        guard case .rule(let seen) = decided.detail else { fatalError("no rule: \(decided.detail)") }
+        let question = Question.rule(family: .ip, table: "filter", handle: 7, netns: 1)
+        func text(at seconds: Double) -> String? {
+            names.rule(seen, netns: 1, at: UInt64(seconds * 1_000_000_000)).text
+        }
+        for (second, expected) in [(10.0, "a"), (11.5, "a"), (20, "b"), (30, "a")] {
+            facts.answers[question] = .rule(Rule(id: "7", ruleset: nil, text: expected))
+            #expect(text(at: second) == expected)
+            #expect(text(at: second + 0.9) == expected)
+        }
+        let asked = facts.asked.count
+        #expect(asked == 4)
+        for (second, expected) in [(10.0, "a"), (12.4, "a"), (20.5, "b"), (30, "a"), (10.9, "a")] {
+            #expect(text(at: second) == expected)
+        }
+        #expect(facts.asked.count == asked)
     }
 }
 

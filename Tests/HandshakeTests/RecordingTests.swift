@@ -40,7 +40,7 @@ struct RecordingTests {
         #expect(told == (try String(contentsOf: file, encoding: .utf8)))
     }
 
-    @Test("A recording is explained the same way each time, item by item and whole", arguments: names)
+    @Test("A recording is explained the same way each time, item by item and batch by batch", arguments: names)
     func replayAgain(_ name: String) throws {
         let path = Self.folder.appending(path: name + ".ntrace").path
         #expect(try Self.replay(path) == Self.replay(path, byItem: false))
@@ -53,10 +53,9 @@ struct RecordingTests {
         options.unansweredAfter = reader.header.unansweredAfter
         let sink = TextSink()
         let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
-        if byItem {
-            while let item = try reader.next() { explainer.replay(item) }
-        } else {
-            try explainer.replay(reader) { true }
+        while let item = try reader.next() {
+            explainer.replay(item)
+            if !byItem { #expect(explainer.replay(batchOf: reader) { true }) }
         }
         explainer.finish(at: explainer.time)
         return sink.text
@@ -91,7 +90,7 @@ private final class TextSink: Sink {
     func stop(_ totals: Totals) {}
 
     private func append(_ line: String, to connection: Connection) {
-        if let index = connections.firstIndex(where: { $0.connection === connection }) {
+        if let index = connections.firstIndex(where: { $0.connection.id == connection.id }) {
             connections[index].lines.append(line)
         } else {
             connections.append((connection, [line]))

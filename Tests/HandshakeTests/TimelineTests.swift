@@ -34,7 +34,7 @@ struct TimelineTests {
         var late = syn(from: client, to: inner).with(.toInner).delivered()
         story.tell(Scene.synReachesTCP, at: .milliseconds(2))
         late.time_ns = Story.clock(.milliseconds(1))
-        story.explainer.observe(Observation(late)!)
+        story.observes(late)
         let steps = story.sink.steps.map(\.step)
         #expect(steps.count == 6)
         #expect(steps.map(\.sequence) == Array(0..<6))

@@ -56,6 +56,55 @@ struct EventLoopTests {
         #expect(calls == 1)
     }
 
+    @Test("A full pipe calls when it was read from, not before")
+    func writable() throws {
+        let loop = try EventLoop(signals: [])
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe2(&ends, O_NONBLOCK | O_CLOEXEC) == 0)
+        defer { for end in ends { close(end) } }
+        var page = [UInt8](repeating: 0, count: 4096)
+        while write(ends[1], page, page.count) > 0 {}
+
+        var events: [String] = []
+        try loop.watch(ends[1], for: .writable) { [unowned loop] () throws(TracerError) in
+            events.append("writable")
+            try loop.unwatch(ends[1])
+            loop.stop()
+        }
+        loop.onDeadline = { [unowned loop] () throws(TracerError) in
+            events.append("deadline")
+            if events.count == 1 {
+                while read(ends[0], &page, page.count) > 0 {}
+                try loop.setDeadline(monotonicTime() + 10_000_000_000)
+            } else {
+                loop.stop()
+            }
+        }
+        try loop.setDeadline(monotonicTime() + 20_000_000)
+        try loop.run()
+        #expect(events == ["deadline", "writable"])
+    }
+
+    @Test("What is watched for writing is told that its reader is gone")
+    func readerGone() throws {
+        let loop = try EventLoop(signals: [])
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe2(&ends, O_NONBLOCK | O_CLOEXEC) == 0)
+        defer { close(ends[1]) }
+        let page = [UInt8](repeating: 0, count: 4096)
+        while write(ends[1], page, page.count) > 0 {}
+        close(ends[0])
+        var calls = 0
+        try loop.watch(ends[1], for: .writable) { [unowned loop] in
+            calls += 1
+            loop.stop()
+        }
+        loop.onDeadline = { [unowned loop] in loop.stop() }
+        try loop.setDeadline(monotonicTime() + 10_000_000_000)
+        try loop.run()
+        #expect(calls == 1)
+    }
+
     @Test("A deadline calls once, not before its time")
     func deadline() throws {
         let loop = try EventLoop(signals: [])
@@ -92,6 +141,29 @@ struct EventLoopTests {
         try timer.set(1)
         #expect(try timer.acknowledge())
         #expect(try !timer.acknowledge())
+    }
+
+    @Test("What is watched once is told once, and again when it is asked for again, also if it was ready before")
+    func watchedOnce() throws {
+        let loop = try EventLoop(signals: [])
+        let event = eventfd(1, Int32(EFD_CLOEXEC))
+        defer { close(event) }
+        var told = 0
+        try loop.watchOnce(event) {
+            told += 1
+            loop.stop()
+        }
+        try loop.run()
+        #expect(told == 1)
+        // Still readable, and nobody asks.
+        loop.onDeadline = { [unowned loop] in loop.stop() }
+        try loop.setDeadline(monotonicTime() + 20_000_000)
+        try loop.run()
+        #expect(told == 1)
+        try loop.watchAgain(event)
+        try loop.run()
+        #expect(told == 2)
+        try loop.unwatch(event)
     }
 
     @Test("Signals are told by number, each once")

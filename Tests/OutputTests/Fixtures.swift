@@ -150,7 +150,6 @@ struct ArticleCase {
             checklist: Checklist(synArrived: true, answer: .rst, conntrack: .new, listenerMatches: false),
             stage: .socket, function: "tcp_v\(version)_send_reset", reason: "NO_SOCKET", netns: space,
             netnsName: "gateway", rule: rule, process: python, duration: 60_499)
-        connection.verdict = verdict
     }
 
     static var totals: Totals {
@@ -158,6 +157,7 @@ struct ArticleCase {
         totals.verdicts = [.listenerLoopbackOnly: 1, .established: 2]
         totals.events = 57
         totals.time = startTime + 1_000_000
+        totals.observations = ObservationCount(made: 60, lost: 3)
         return totals
     }
 

@@ -45,13 +45,13 @@ import Testing
             all[all.count - 2] == """
                 {"@timestamp":"2025-01-31T23:59:59.500900000Z","ecs":{"version":"8.11.0"},"event":{"kind":"event",\
                 "dataset":"nattrace.loss"},"nattrace":{"lost":{"events":12,"since":"2025-01-31T23:59:59.500100000Z",\
-                "total":30,"reason":"ring buffer full"}}}
+                "total":30,"reason":"ring buffer full","scope":"observations"}}}
                 """)
         #expect(
             all.last == """
                 {"@timestamp":"2025-01-31T23:59:59.501000000Z","ecs":{"version":"8.11.0"},"event":{"kind":"event",\
                 "dataset":"nattrace.stop"},"nattrace":{"verdicts":{"established":2,"listener_loopback_only":1},\
-                "events":57,"lost":{"total":0}}}
+                "events":57,"observations":60,"lost":{"total":0,"observations":3}}}
                 """)
     }
 

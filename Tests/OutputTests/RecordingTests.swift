@@ -115,7 +115,11 @@ private final class CountingFacts: Facts {
         }
         #expect(times == [1, 2, 3])
         #expect(losses == [ArticleCase.loss])
-        #expect(end == RecordingEnd(time: ArticleCase.totals.time, events: 57, lost: 0))
+        #expect(
+            end
+                == RecordingEnd(
+                    time: ArticleCase.totals.time, events: 57, lost: 0,
+                    observations: ObservationCount(made: 60, lost: 3)))
     }
 
     @Test func timePassesBeforeWhatIsLate() throws {

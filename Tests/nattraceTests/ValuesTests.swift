@@ -74,6 +74,24 @@ import Testing
         }
     }
 
+    @Test func readsCountsFromZero() throws {
+        #expect(try Values.countFromZero("0") == 0)
+        #expect(try Values.countFromZero("40") == 40)
+        for text in ["", "-1", "+1", "1.0", "99999999999999999999"] {
+            #expect(throws: ValueError.self, "\(text)") { try Values.countFromZero(text) }
+        }
+    }
+
+    @Test func readsBacklogs() throws {
+        #expect(try Values.bufferSize("64k") == 65_536)
+        #expect(try Values.bufferSize("65536") == 65_536)
+        #expect(try Values.bufferSize("8M") == 8_388_608)
+        #expect(try Values.bufferSize("1G") == 1_073_741_824)
+        for text in ["", "k", "0", "63k", "65535", "2G", "8m", "8MB", "-8M", "1.5M", "18446744073709551615G"] {
+            #expect(throws: ValueError.self, "\(text)") { try Values.bufferSize(text) }
+        }
+    }
+
     @Test func measuresDistance() {
         func distance(_ a: String, _ b: String) -> Int { Values.distance(Array(a.utf8), Array(b.utf8)) }
         #expect(distance("", "") == 0)

@@ -4,6 +4,7 @@
 #define CNATTRACE_SYSTEM_SHIMS_H
 
 #include <linux/inet_diag.h>	// HostFacts: listeners
+#include <linux/membarrier.h>	// KernelTracer: the end of what runs on other CPUs
 #include <linux/netfilter/nf_tables.h>	// KernelTracer: rule tracing; HostFacts: the generation of a ruleset
 #include <linux/netfilter/nfnetlink.h>	// HostFacts, KernelTracer: the transport of both
 #include <linux/netfilter/nfnetlink_conntrack.h>	// HostFacts: conntrack entries
@@ -17,7 +18,9 @@
 #include <sys/signalfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 /// Columns of the terminal behind a descriptor, 0 where there is none. ioctl(2) takes
 /// variable arguments, which Swift does not call.
@@ -32,6 +35,22 @@ static inline unsigned short nattrace_terminal_columns(int descriptor)
 int setns(int fd, int nstype);	// HostFacts, KernelTracer
 int unshare(int flags);		// KernelTracer: rule tracing
 int pipe2(int *_Nonnull ends, int flags);
+
+/// Waits until all CPUs have left what they ran with preemption off or under RCU (synchronize_rcu). syscall(2)
+/// takes variable arguments. 0, or -1 with errno: ENOSYS where there is no such call, EINVAL where CPUs are isolated
+/// (nohz_full).
+static inline int nattrace_membarrier_global(void)
+{
+	return (int)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+/// KernelTracer: stores where a BPF program reads, with a full barrier behind it. Swift's atomics want an object of
+/// their own.
+static inline void nattrace_store_flag(void *_Nonnull place, unsigned value)
+{
+	__atomic_store_n((unsigned *)place, value, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
 
 /// Has a child that is spawned close what it inherited, from this descriptor on. Ours close by
 /// themselves; this is for what whoever started this program left open. Nothing before glibc 2.34.

@@ -11,6 +11,10 @@ final class FakeFacts: Facts {
 
     func answer(_ question: Question) -> Answer {
         asked.append(question)
+        return known(question)
+    }
+
+    fileprivate func known(_ question: Question) -> Answer {
         if let answer = answers[question] { return answer }
         switch question {
         case .symbol(let address): return FakeKernel.function(at: address).map(Answer.name) ?? .nothing
@@ -79,6 +83,19 @@ final class FakeFacts: Facts {
     /// These are rules of the namespace, and what else it has could not be read.
     func rulesAmongOthers(_ rules: FakeRule..., in netns: UInt32 = Place.gateway) {
         rulesets[netns] = FakeRuleset(rules: rules, isComplete: false)
+    }
+}
+
+/// The same machine, asked by somebody else.
+final class SameFacts: Facts {
+    private let facts: FakeFacts
+    private(set) var asked: [Question] = []
+
+    init(_ facts: FakeFacts) { self.facts = facts }
+
+    func answer(_ question: Question) -> Answer {
+        asked.append(question)
+        return facts.known(question)
     }
 }
 

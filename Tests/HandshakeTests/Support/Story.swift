@@ -1,6 +1,7 @@
 // One run of the explainer: what happens on a machine, and what is told of it.
 
 import CNattrace
+import Testing
 
 @testable import Handshake
 
@@ -14,7 +15,7 @@ final class CollectingSink: Sink {
 
     func start(_ start: StartInfo) {}
     func step(_ step: Step, of connection: Connection) {
-        if !connections.contains(where: { $0 === connection }) { connections.append(connection) }
+        if !connections.contains(where: { $0.id == connection.id }) { connections.append(connection) }
         steps.append((step, connection))
     }
     func verdict(_ verdict: Verdict, of connection: Connection) { verdicts.append((verdict, connection)) }
@@ -23,6 +24,9 @@ final class CollectingSink: Sink {
 }
 
 /// What happens on a machine, told to an explainer.
+///
+/// It is told to a second one as well, which puts each connection away whenever it can. Both have to say the same
+/// and to ask the same: whatever a test is about, it is also about that.
 final class Story {
     static let start: UInt64 = 1_000_000_000_000
 
@@ -30,13 +34,48 @@ final class Story {
     let sink = CollectingSink()
     let explainer: Explainer
     private let forgetting = Numbers()
+    private let told = Telling()
+    private let other: Counterpart
 
     private final class Numbers { var all: [UInt32] = [] }
+
+    /// The explainer that puts away.
+    private struct Counterpart {
+        let explainer: Explainer
+        let told = Telling()
+        let facts: SameFacts
+        let forgetting = Numbers()
+
+        init(_ options: ExplainerOptions, _ facts: FakeFacts) {
+            var options = options
+            options.maximumAtWork = 0
+            self.facts = SameFacts(facts)
+            explainer = Explainer(options: options, facts: self.facts, sink: told) { [forgetting] in
+                forgetting.all.append($0)
+            }
+        }
+    }
 
     init(_ change: (inout ExplainerOptions) -> Void = { _ in }) {
         var options = ExplainerOptions()
         change(&options)
-        explainer = Explainer(options: options, facts: facts, sink: sink) { [forgetting] in forgetting.all.append($0) }
+        explainer = Explainer(options: options, facts: facts, sink: BothSinks(sink, told)) { [forgetting] in
+            forgetting.all.append($0)
+        }
+        other = Counterpart(options, facts)
+    }
+
+    /// To both.
+    private func both(_ body: (Explainer) -> Void) {
+        body(explainer)
+        body(other.explainer)
+        let (own, others) = (told.takeAll(), other.told.takeAll())
+        #expect(own == others, "putting connections away changes nothing")
+        #expect(forgetting.all == other.forgetting.all)
+        #expect(facts.asked == other.facts.asked, "making them again asks nothing")
+        #expect(explainer.totals == other.explainer.totals && explainer.evicted == other.explainer.evicted)
+        #expect(explainer.stepsLeftOut == other.explainer.stepsLeftOut)
+        #expect(explainer.nextDeadline == other.explainer.nextDeadline)
     }
 
     /// Numbers that the kernel side was told to forget.
@@ -51,24 +90,39 @@ final class Story {
         for (index, observation) in observations.enumerated() {
             var raw = observation
             raw.time_ns = Self.clock(time) + UInt64(index) * 1000
-            guard let decoded = Observation(raw) else { fatalError("not an observation: kind \(raw.kind)") }
-            explainer.observe(decoded)
+            observes(raw)
         }
     }
 
+    /// This happens, at its own time.
+    func observes(_ raw: nattrace_observation) {
+        guard let decoded = Observation(raw) else { fatalError("not an observation: kind \(raw.kind)") }
+        both { $0.observe(decoded, raw: raw) }
+    }
+
+    /// A module comes, and addresses mean something else.
+    func forgetsSymbols() { both { $0.forgetSymbols() } }
+
+    /// The owner of the explainer falls behind, or does so no more.
+    func isPressed(_ isPressed: Bool) { both { $0.isPressed = isPressed } }
+
     /// Nothing happens until then.
-    func silence(until time: Duration) { explainer.advance(to: Self.clock(time)) }
-    func ends(at time: Duration) { explainer.finish(at: Self.clock(time)) }
+    func silence(until time: Duration) { both { $0.advance(to: Self.clock(time)) } }
+    func ends(at time: Duration) { both { $0.finish(at: Self.clock(time)) } }
 
     static func clock(_ time: Duration) -> UInt64 {
         let parts = time.components
         return start + UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
     }
 
-    /// Observations are lost.
-    func loses(at time: Duration) {
+    /// Something is lost.
+    func loses(at time: Duration, scope: LossScope = .observations) {
         let now = Self.clock(time)
-        explainer.report(Loss(reason: "ring buffer full", events: 1, total: 1, time: now, since: now))
+        loses(Loss(reason: "any", scope: scope, events: 1, total: 1, time: now, since: now))
+    }
+
+    func loses(_ loss: Loss) {
+        both { $0.report(loss) }
     }
 
     /// These happen, and then nothing until it has settled.

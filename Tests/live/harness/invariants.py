@@ -218,6 +218,14 @@ def totals(lines):
     for name in ("nattrace.events", "nattrace.lost.total"):
         if type(get(stop, name)) is not int:
             yield f"the stop line's {name} is {get(stop, name)!r}"
+    yield from observations(stop)
+
+
+def observations(stop):
+    """Each observation that the kernel side made was delivered, or is counted as lost."""
+    made, lost = get(stop, "nattrace.observations"), get(stop, "nattrace.lost.observations")
+    if (made, lost) != (None, None) and made != get(stop, "nattrace.events") + lost:
+        yield f"{made} observations were made, {get(stop, 'nattrace.events')} came and {lost} were lost"
 
 
 def against_schema(lines, path):
