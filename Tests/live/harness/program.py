@@ -91,6 +91,14 @@ class Program:
             self.process.kill()
             self.process.wait()
 
+    def read(self, path):
+        """Takes the lines from the file that stdout was."""
+        with open(path, "rb") as file:
+            *whole, self._partial = file.read().split(b"\n")
+        for line in whole:
+            self._parse(line)
+        self._end_of_stdout()
+
     def close_stdout(self):
         """What a reader such as `head` does when it has seen enough."""
         self._selector.unregister(self.process.stdout)

@@ -3,6 +3,7 @@
 from harness import flood, invariants
 from harness.client import Dial
 from harness.lines import connections, dataset, get
+from harness.program import READY
 from harness.scenario import program_test
 
 # KiB that the program may have at most, its ring buffer included.
@@ -15,7 +16,11 @@ def syn_flood(s):
     """Filter matching. With little room, most of it is not followed, which is counted to the last observation."""
     net = s.pair()
     s.listen(net.server_ns, net.server, s.port, backlog=64)
-    program = s.start("--json", "--dport", s.port, "--dport", s.other_port, "--netns", net.server_ns, *s.variant)
+    # Into a file: who reads from a pipe here is slower than a flood.
+    with open(s.file("lines"), "wb") as stdout:
+        program = s.start("--json", "--dport", s.port, "--dport", s.other_port, "--netns", net.server_ns, *s.variant,
+                          ready=False, stdout=stdout)
+    s.check(program.wait(lambda: "tracing" in program.words, READY), f"not ready in time: {program.words!r}")
     sender = flood.Flood(net, s.family, s.port, s.mac(net.server_ns, "eth0"), s.pace)
     refused = [Dial(net.client_ns, net.server, s.other_port) for _ in range(5)]
     try:
@@ -30,7 +35,8 @@ def syn_flood(s):
     program.settle(1)
     memory = peak(program.pid)
     status = program.stop()
-    s.check(status == 0, f"status {status}, expected 0")
+    s.check(status == 0, f"status {status}, expected 0: {program.words!r}")
+    program.read(s.file("lines"))
     for text in [*program.problems, *invariants.check(program.lines, loss_allowed=True)]:
         s.check(False, text)
     s.check(sent == sender.number, f"{sent} SYNs were sent of {sender.number}")
