@@ -223,9 +223,11 @@ def totals(lines):
 
 def observations(stop):
     """Each observation that the kernel side made was delivered, or is counted as lost."""
-    made, lost = get(stop, "nattrace.observations"), get(stop, "nattrace.lost.observations")
-    if (made, lost) != (None, None) and made != get(stop, "nattrace.events") + lost:
-        yield f"{made} observations were made, {get(stop, 'nattrace.events')} came and {lost} were lost"
+    made, came, lost = (get(stop, f"nattrace.{name}") for name in ("observations", "events", "lost.observations"))
+    if (made, lost) == (None, None):
+        return
+    if {type(made), type(came), type(lost)} != {int} or made != came + lost:
+        yield f"{made} observations were made, {came} came and {lost} were lost"
 
 
 def against_schema(lines, path):
