@@ -270,7 +270,7 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 	__u32 required = filter_required(), now = filter_holds(o);
 	struct held *h = NULL;
 	__u32 refusal, kept = 0;
-	__u64 made = 0, lost = 0;
+	__u64 lost = 0;
 
 	if (required) {
 		h = held_place(isn);
@@ -295,29 +295,23 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 	}
 
 	refusal = begin(o);
-	for (__u32 i = 0; i < NATTRACE_HELD_OBSERVATIONS && i < kept; i++) {
-		/* Another SYN took the place meanwhile, on another CPU. */
-		if (h->observation[i].isn != isn)
-			continue;
-		made++;
-		if (!refusal)
-			lost += emit(&h->observation[i]);
-	}
 	if (h)
 		h->isn = 0;
 	if (refusal) {
-		count(NATTRACE_COUNTER_OBSERVATIONS, made + 1);
-		count(refusal, made + 1);
-	} else if (made) {
-		count(NATTRACE_COUNTER_OBSERVATIONS, made);
-		if (lost)
-			count(NATTRACE_COUNTER_RING_FULL, lost);
+		count(NATTRACE_COUNTER_OBSERVATIONS, kept + 1);
+		count(refusal, kept + 1);
+		return false;
 	}
-	if (kept > NATTRACE_HELD_OBSERVATIONS) {
-		count(NATTRACE_COUNTER_OBSERVATIONS, kept - NATTRACE_HELD_OBSERVATIONS);
-		count(NATTRACE_COUNTER_HELD_FULL, kept - NATTRACE_HELD_OBSERVATIONS);
+	if (kept) {
+		/* Another SYN may have taken the place meanwhile, on another CPU: user space tells them apart. */
+		for (__u32 i = 0; i < NATTRACE_HELD_OBSERVATIONS && i < kept; i++)
+			lost += emit(&h->observation[i]);
+		count(NATTRACE_COUNTER_OBSERVATIONS, kept);
+		count(NATTRACE_COUNTER_RING_FULL, lost);
+		if (kept > NATTRACE_HELD_OBSERVATIONS)
+			count(NATTRACE_COUNTER_HELD_FULL, kept - NATTRACE_HELD_OBSERVATIONS);
 	}
-	return !refusal;
+	return true;
 }
 
 /*

@@ -40,7 +40,7 @@ final class TraceSession {
     /// For how long after it had fallen behind it saves work, in nanoseconds.
     private static let pressure: UInt64 = 1_000_000_000
     /// Between two looks into the ring, in nanoseconds: a look costs some microseconds.
-    private static let shortestPause: UInt64 = 250_000
+    private static let shortestPause: UInt64 = 500_000
 
     init(_ request: TraceRequest) throws {
         self.request = request
