@@ -76,13 +76,24 @@ struct headers {
 };
 
 /*
+ * Whether its connection is followed, which is noted, or may begin with it. Has a frame of its own: the kernel bounds
+ * what a chain of calls may use, and other chains are longer.
+ */
+static __noinline bool is_of_interest(struct headers *h)
+{
+	struct numbers n = numbers_of(h->tcp.flags, bpf_ntohl(h->tcp.seq), bpf_ntohl(h->tcp.ack));
+
+	h->followed = is_followed(&h->isn, n.first, n.second);
+	return h->followed || n.may_begin || is_held(n.first);
+}
+
+/*
  * Reads the headers of the TCP packet at `network`, of which `linear` bytes lie
  * in the linear buffer. False: not TCP, not readable, or no part of a handshake.
  */
 static __always_inline bool read_headers(struct headers *h, const unsigned char *network, __u32 linear)
 {
 	__u32 offset, length;
-	struct numbers n;
 	__u8 version;
 
 	h->icmp = 0;
@@ -116,9 +127,7 @@ static __always_inline bool read_headers(struct headers *h, const unsigned char 
 		return false;
 	if (!may_concern_handshake(h->tcp.flags, bpf_ntohl(h->tcp.seq)))
 		return false;
-	n = numbers_of(h->tcp.flags, bpf_ntohl(h->tcp.seq), bpf_ntohl(h->tcp.ack));
-	h->followed = is_followed(&h->isn, n.first, n.second);
-	if (!h->followed && !n.may_begin && !is_held(n.first))
+	if (!is_of_interest(h))
 		return false;
 	offset += (h->tcp.offset >> 4) * 4;
 	h->payload = length > offset ? length - offset : 0;
