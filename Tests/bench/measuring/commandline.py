@@ -54,6 +54,7 @@ def parse(arguments):
         return settings
     if unknown := [word for word in settings.words if word not in PARTS]:
         parser.error(f"no part is called {unknown[0]}: there are {', '.join(PARTS)}")
+    settings.asked_rounds = settings.rounds
     form = (EMULATED if settings.in_vm else FORMS)["short" if settings.quick else "long"]
     for name, value in form.items():
         if getattr(settings, name, None) is None:
@@ -197,6 +198,7 @@ def in_vm(settings):
     inner = [sys.executable, os.path.join(ROOT, "Tests", "bench", "run"), "--in-vm", "--program", settings.program,
              *settings.words]
     inner += ["--quick"] if settings.quick else []
+    inner += ["--rounds", str(settings.asked_rounds)] if settings.asked_rounds else []
     inner += [word for backend in settings.backend or () for word in ("--backend", backend)]
     sys.stdout.flush()
     os.execv(VM, [VM, "run", settings.kernel, "--timeout", str(VM_TIMEOUT), "--out", BUILT, "--", *inner])
