@@ -43,7 +43,7 @@ struct {
 
 struct held {
 	__u32 isn;
-	__u32 count;  /* of what happened, kept or not */
+	__u32 count;  /* of what happened, kept or not; 0: nothing is held here, whatever the ISN says */
 	__u32 filter; /* FILTER_* that hold so far */
 	__u32 padding;
 	struct nattrace_observation observation[NATTRACE_HELD_OBSERVATIONS];
@@ -225,7 +225,7 @@ static __always_inline bool is_held(__u32 isn)
 {
 	struct held *h = held_place(isn);
 
-	return filter_required() && h && h->isn == isn;
+	return filter_required() && h && h->isn == isn && h->count;
 }
 
 /*
@@ -276,7 +276,7 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 		h = held_place(isn);
 		if (!h)
 			return false;
-		if (h->isn == isn) {
+		if (h->isn == isn && h->count) {
 			now |= h->filter;
 			kept = h->count;
 		} else if (!may_begin) {
@@ -296,7 +296,7 @@ static __always_inline bool hold_or_release(struct nattrace_observation *o, bool
 
 	refusal = begin(o);
 	if (h)
-		h->isn = 0;
+		h->count = 0;
 	if (refusal) {
 		count(NATTRACE_COUNTER_OBSERVATIONS, kept + 1);
 		count(refusal, kept + 1);
