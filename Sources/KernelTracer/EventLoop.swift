@@ -47,20 +47,22 @@ public final class EventLoop {
     public func watch(
         _ descriptor: Int32, for readiness: Readiness = .readable, _ action: @escaping Callback
     ) throws(TracerError) {
-        guard descriptor >= 0 else { throw .system(call: "epoll_ctl(EPOLL_CTL_ADD)", errno: EBADF) }
-        let events: EpollSet.Events =
-            switch readiness {
-            case .readable: .readable
-            case .writable: .writable
-            }
-        try epoll.add(descriptor, for: events, token: UInt64(descriptor))
-        watched[descriptor] = action
+        switch readiness {
+        case .readable: try add(descriptor, for: .readable, action)
+        case .writable: try add(descriptor, for: .writable, action)
+        }
     }
 
     /// Calls `action` when `descriptor` is readable, or broken: one time, and again after each `watchAgain`.
     public func watchOnce(_ descriptor: Int32, _ action: @escaping Callback) throws(TracerError) {
+        try add(descriptor, for: [.readable, .once], action)
+    }
+
+    private func add(
+        _ descriptor: Int32, for events: EpollSet.Events, _ action: @escaping Callback
+    ) throws(TracerError) {
         guard descriptor >= 0 else { throw .system(call: "epoll_ctl(EPOLL_CTL_ADD)", errno: EBADF) }
-        try epoll.add(descriptor, for: [.readable, .once], token: UInt64(descriptor))
+        try epoll.add(descriptor, for: events, token: UInt64(descriptor))
         watched[descriptor] = action
     }
 
