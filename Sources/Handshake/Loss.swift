@@ -26,7 +26,7 @@ public struct Loss: Sendable, Hashable, Codable {
     public var passed: UInt64?
 
     public init(
-        reason: String, scope: LossScope = .observations, events: UInt64, total: UInt64, time: UInt64, since: UInt64,
+        reason: String, scope: LossScope, events: UInt64, total: UInt64, time: UInt64, since: UInt64,
         passed: UInt64? = nil
     ) {
         self.reason = reason

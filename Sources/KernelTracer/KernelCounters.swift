@@ -12,7 +12,7 @@ public struct LossCount: Sendable, Equatable {
     public var scope: LossScope
     public var total: UInt64
 
-    public init(reason: String, scope: LossScope = .observations, total: UInt64) {
+    public init(reason: String, scope: LossScope, total: UInt64) {
         self.reason = reason
         self.scope = scope
         self.total = total

@@ -202,7 +202,8 @@ public final class KernelTracer {
         }
         let skipped = attachments.values.reduce(retiredSkips) { $0 &+ KernelCounters.skippedRuns(of: $1.descriptors) }
         var counts = try counters.read()
-        counts.losses.append(LossCount(reason: "nested program run skipped by the kernel", total: skipped))
+        counts.losses.append(
+            LossCount(reason: "nested program run skipped by the kernel", scope: .observations, total: skipped))
         return counts
     }
 

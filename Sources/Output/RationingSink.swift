@@ -113,7 +113,9 @@ public final class RationingSink<Inner: Sink>: Sink {
 
     private func report() {
         inner.loss(
-            Loss(reason: Loss.outputNotRead, events: leftOut, total: totalLeftOut, time: last, since: since))
+            Loss(
+                reason: Loss.outputNotRead, scope: .output, events: leftOut, total: totalLeftOut, time: last,
+                since: since))
         reported = (last, output.written)
         leftOut = 0
     }

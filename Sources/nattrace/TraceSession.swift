@@ -199,7 +199,7 @@ final class TraceSession {
     private func reportLosses(_ counts: KernelCounts, at now: UInt64) {
         let own = [
             LossCount(reason: "too many connections at once", scope: .output, total: explainer.evicted),
-            LossCount(reason: "observation not understood", total: undecodable),
+            LossCount(reason: "observation not understood", scope: .observations, total: undecodable),
             LossCount(reason: Self.leftOut, scope: .output, total: explainer.stepsLeftOut),
         ]
         for loss in losses.news(in: counts.losses + own, at: now, passed: explainer.time) {

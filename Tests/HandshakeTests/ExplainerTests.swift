@@ -573,7 +573,8 @@ struct TellingTests {
     func losses() {
         let story = Story()
         for count: UInt64 in [3, 4] {
-            story.loses(Loss(reason: "ring buffer full", events: count, total: count, time: 0, since: 0))
+            story.loses(
+                Loss(reason: "ring buffer full", scope: .observations, events: count, total: count, time: 0, since: 0))
         }
         story.ends(at: .seconds(1))
         #expect(story.sink.losses.map(\.events) == [3, 4])

@@ -162,7 +162,8 @@ struct ArticleCase {
     }
 
     static let loss = Loss(
-        reason: "ring buffer full", events: 12, total: 30, time: startTime + 900_000, since: startTime + 100_000)
+        reason: "ring buffer full", scope: .observations, events: 12, total: 30, time: startTime + 900_000,
+        since: startTime + 100_000)
 
     /// Everything that one run says, to a sink.
     func tell(_ sink: some Sink) {

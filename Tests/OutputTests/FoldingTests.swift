@@ -195,7 +195,7 @@ private func blocks(in text: String) -> Int { text.split(separator: "\n").count 
     @Test func leftOutByTheReaderIsSaidInTheTerminalsWay() {
         let capture = Capture()
         let terminal = TerminalSink(output: capture.output, width: 80, colour: false, unicode: true, follow: false)
-        terminal.loss(Loss(reason: Loss.outputNotRead, events: 812, total: 900, time: 2, since: 1))
+        terminal.loss(Loss(reason: Loss.outputNotRead, scope: .output, events: 812, total: 900, time: 2, since: 1))
         #expect(
             capture.text() == """
                 !! 812 parts of this left out, because it was not read in time (900 since the

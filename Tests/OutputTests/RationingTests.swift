@@ -129,7 +129,8 @@ private final class Stuck {
         #expect(
             loss
                 == Loss(
-                    reason: "output not read", events: UInt64(100 - steps), total: UInt64(100 - steps), time: time,
+                    reason: "output not read", scope: .output, events: UInt64(100 - steps), total: UInt64(100 - steps),
+                    time: time,
                     since: time))
         stuck.sink.stop(ArticleCase.totals)
         #expect(stuck.notes.losses.count == 1)

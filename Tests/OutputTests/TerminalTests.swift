@@ -175,7 +175,7 @@ private func twoNamespaces(name: String? = nil) -> ArticleCase {
             sink.start(ArticleCase.start)
             for step in article.connection.steps { sink.step(step, of: article.connection) }
             sink.verdict(verdict, of: article.connection)
-            sink.loss(Loss(reason: hostile, events: 1, total: 1, time: 0, since: 0))
+            sink.loss(Loss(reason: hostile, scope: .observations, events: 1, total: 1, time: 0, since: 0))
             for scalar in capture.text().unicodeScalars {
                 #expect(scalar == "\n" || scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value))
                 #expect(![0x202e, 0x200b, 0x2028].contains(scalar.value))
