@@ -94,6 +94,11 @@ def frame(lines, loss_allowed):
     for hook, backend in hooks.items():
         if backend not in BACKENDS:
             yield f"the start line says backend {backend!r} for {hook}"
+    # A verifier that refuses: a program of ours that does not run there. Not so where the kernel does not describe the
+    # types that it reads, as 5.10 does not those of modules.
+    for entry in get(start, "nattrace.missing") or ():
+        if "refused its program" in entry["loss"] and "CO-RE relocation" not in entry["loss"]:
+            yield f"{entry['hook']} is not hooked: {entry['loss']}"
 
 
 def chosen_backend(start, choice):
