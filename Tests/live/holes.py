@@ -5,7 +5,7 @@ kernel, not of its version) and the run had the hooks that it says. Such a scena
 full one fails too, so that a hole that closes does not go unnoticed. docs/kernels.md is printed from here.
 """
 
-from harness.expect import instead_of, like_tracepoints, reasonless, unseen
+from harness.expect import concluding, instead_of, like_tracepoints, reasonless, unknown, unseen
 from harness.hole import Hole, Without
 
 HOLES = [
@@ -22,6 +22,13 @@ HOLES = [
     Hole("filter_dropped", None, "where no rule is traced, of two that can have dropped it none is named",
          like_tracepoints("filter_dropped", "rule"), ("two-rules-would-drop/*", "verdict-map-drops/*"),
          lacks=("module-types",), hooks="functions"),
+    # Nothing asks conntrack in a namespace whose only rule keeps packets from it: the rule alone would tell.
+    Hole(None, None, "where no rule is traced, that one kept a packet from conntrack is concluded from the packet's mark, "
+         "if nothing else in the namespace uses conntrack", concluding("conntrack.untracked"),
+         "near-miss-notrack-alone/*/ipv4*", lacks=("module-types",), hooks="functions"),
+    Hole(None, None, "where no rule is traced, that one kept an IPv6 packet from conntrack is not known, if nothing else "
+         "in the namespace uses conntrack", unknown("conntrack", "conntrack.untracked"),
+         "near-miss-notrack-alone/*/ipv6*", lacks=("module-types",), hooks="functions"),
 ]
 
 # Where nothing says why a packet was dropped, tracepoints tell what was dropped by the function alone, which may do so

@@ -122,6 +122,7 @@ class Verdict:
     outcome: Any = None               # follows from the code
     rule: Any = None                  # a rules.Rule; or ByHooks, None where it cannot be known
     no_rule: bool = False             # there must be none
+    concluded: tuple = ()             # actions of which a step is concluded, although functions are hooked
 
     def but(self, **changes):
         return replace(self, **changes)
@@ -239,12 +240,16 @@ def compare_connection(expected, connection, hooks, rule_concluded=False):
     codes = [_resolve(verdict.code, hooks) for verdict in expected]
     if connection.codes != codes:
         return [f"verdicts: expected {codes}, came {connection.codes}"]
-    wrong = []
+    wrong, concluded = [], {action for verdict in expected for action in verdict.concluded}
     if hooks == "functions":
         wrong += [f"step {get(step, 'event.sequence')}, {get(step, 'event.action')}, is concluded, although functions "
                   "are hooked" for step in connection.steps if get(step, "nattrace.backend") == "inferred"
                   and not hooks.lacking & CONCLUDED_WITHOUT.get(get(step, "event.action"), frozenset())
-                  and not (rule_concluded and get(step, "event.action") == "rule")]
+                  and not (rule_concluded and get(step, "event.action") == "rule")
+                  and get(step, "event.action") not in concluded]
+    wrong += [f"no step {action} is concluded" for action in concluded if not any(
+        get(step, "event.action") == action and get(step, "nattrace.backend") == "inferred"
+        for step in connection.steps)]
     if rule_concluded:
         wrong += [f"step {get(step, 'event.sequence')}, rule, was seen, although nothing is known to tell of rules here"
                   for step in connection.steps
@@ -282,6 +287,22 @@ def instead_of(code, gives, **changes):
             return verdict
         more = {name: {**getattr(here, name), **changes[name]} for name in ("fields", "checklist") if name in changes}
         return here.but(**{**changes, **more, "code": gives})
+    return change
+
+
+def concluding(action):
+    """The same, with a step of that action that is concluded."""
+    def change(verdict, hooks):
+        here = verdict.resolved(hooks)
+        return here.but(concluded=(*here.concluded, action))
+    return change
+
+
+def unknown(checked, action):
+    """The same without that answer in the checklist, and without the steps that would give it."""
+    def change(verdict, hooks):
+        here = verdict.resolved(hooks)
+        return here.but(checklist={**here.checklist, checked: None}, no_steps=(*here.no_steps, action))
     return change
 
 
