@@ -101,6 +101,13 @@ def frame(lines, loss_allowed):
             yield f"{entry['hook']} is not hooked: {entry['loss']}"
 
 
+def only_skipped(lines):
+    """Whether something was lost, and all of it because the kernel skipped a program that an interrupt had it run while
+    it was running already. That is counted and told, and comes more often where every program takes long."""
+    reasons = {get(line, "nattrace.lost.reason") for line in lines if dataset(line) == "nattrace.loss"}
+    return reasons == {"nested program run skipped by the kernel"}
+
+
 def chosen_backend(start, choice):
     """What --backend leaves: beside tracepoints, which every choice has, the functions' hooks of one kind."""
     used = set((get(start, "nattrace.backend") or {}).values())

@@ -30,6 +30,7 @@ class Runner:
         self.s = Vocabulary(item, self.spaces, self.pace, settings, features, port, self.temporary)
         self.s.wait_told = self.wait_told
         self.problems, self.program, self.clients = [], None, []
+        self.is_disturbed = False  # the run lost what it should not be judged without
         self.holes, self.codes = [], []  # why the outcome is more general; verdicts that came
         self.seconds, self.broken, self.way = 0, False, self.dialling()
 

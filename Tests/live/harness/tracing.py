@@ -84,6 +84,8 @@ def _whole_run(program, runners, recording, settings):
             runner.attempt(runner.compare, own, program.start, lines[-1])
     arguments, loss_allowed = _arguments(runners), runners[0].s.loss_allowed
     problems = program.problems + [f"unexpected connection {connection} with {connection.codes}" for connection in left]
+    for runner in runners:
+        runner.is_disturbed = invariants.only_skipped(lines)
     problems += invariants.check_run(lines, loss_allowed, SCHEMA, whole=not replay.showing(arguments))
     problems += invariants.chosen_backend(program.start, settings.backend)
     if not os.path.exists(recording):
