@@ -5,6 +5,7 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 BUILD := .build
 BPF_OBJECT := $(BUILD)/bpf/nattrace.bpf.o
+BUILD_FACTS := $(BUILD)/bpf/build_facts.h
 PROGRAM := $(BUILD)/release/nattrace
 DIST := $(BUILD)/dist
 
@@ -34,6 +35,8 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-para
 BPF_CFLAGS += -D__TARGET_ARCH_$(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(MACHINE)))
 # The BPF target has no asm/ of its own: Debian keeps the machine's in a folder of its triplet.
 BPF_CFLAGS += -idirafter /usr/include/$(MACHINE)-linux-gnu
+# The folder's name would be in the object, which then was another one for each folder.
+BPF_CFLAGS += -fdebug-compilation-dir=.
 
 # Namespaces, tracing and virtual machines want root.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -67,13 +70,13 @@ dist: bpf ## the program as one file that needs no library: .build/dist/nattrace
 		$(addprefix -Xlinker ,$(shell pkg-config --static --libs-only-l libbpf)) $(SWIFTFLAGS)
 	$(Q)rm -rf $(DIST) && mkdir -p $(DIST)
 	$(Q)strip -o $(DIST)/nattrace $(BUILD)/static/release/nattrace
-	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version)-linux-$(MACHINE); cd $(DIST); \
+	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version | sed -n 's/^nattrace //p')-linux-$(MACHINE); cd $(DIST); \
 		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs,$(CURDIR)/$f) $$name; \
 		tar -c --sort=name --owner=0 --group=0 --numeric-owner $$name | gzip -9n >$$name.tar.gz; \
 		rm -r $$name; sha256sum nattrace $$name.tar.gz >SHA256SUMS; \
 		du -h --apparent-size nattrace $$name.tar.gz | sed 's/^/  /'
 
-bpf: $(BPF_OBJECT) ## the kernel side alone
+bpf: $(BPF_OBJECT) $(BUILD_FACTS) ## the kernel side alone
 
 # Written under another name and moved when complete: SwiftPM never sees half an object.
 # Stripped of debug information but for BTF, which libbpf needs.
@@ -84,7 +87,24 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(Q)$(eval STRIP_BPF := $(or $(find_strip),$(error no llvm-strip: apt-get install llvm, or make STRIPS=/path/to/llvm-strip)))
 	$(Q)$(CLANG_BPF) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp
 	$(Q)$(STRIP_BPF) -g $@.tmp
+	$(Q)$(CLANG_BPF) --version | sed 1q >$@.compiler
 	$(Q)mv $@.tmp $@
+
+# What `nattrace --version` says of the build. Asked anew each time, but written only where it is other than it was:
+# what is up to date stays so. In a copy without git's folder, BUILD_COMMIT= may say the commit.
+BUILD_COMMIT ?= $(shell test -e .git && git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+define facts
+#define NATTRACE_COMMIT "$(strip $(BUILD_COMMIT))"
+#define NATTRACE_SWIFT "$(shell $(SWIFT) --version 2>/dev/null | sed -nE 's/.*Swift version ([^ ]+).*/\1/p')"
+#define NATTRACE_BPF_COMPILER "$(shell cat $(BPF_OBJECT).compiler)"
+#define NATTRACE_BPF_HASH "$(firstword $(shell sha256sum $(BPF_OBJECT)))"
+endef
+$(BUILD_FACTS): $(BPF_OBJECT) FORCE
+	$(Q)$(file >$@.tmp,$(facts))
+	$(Q)if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+
+.PHONY: FORCE
+FORCE:
 
 deps: ## install what is missing to build and test (Debian packages)
 	$(Q)command -v apt-get >/dev/null || { echo 'make deps: no apt-get here: install what corresponds to $(PACKAGES)' >&2; exit 1; }

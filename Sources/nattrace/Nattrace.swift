@@ -7,12 +7,10 @@ import SystemSupport
 /// The root of the command line.
 @main
 struct Nattrace: ParsableCommand {
-    static let version = nattraceVersion
-
     static let configuration = CommandConfiguration(
         commandName: "nattrace",
         abstract: Trace.configuration.abstract,
-        version: version,
+        version: BuildFacts.text,
         subcommands: [Trace.self, Replay.self, Doctor.self],
         defaultSubcommand: Trace.self)
 

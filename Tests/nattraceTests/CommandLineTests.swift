@@ -197,7 +197,20 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
             #expect(outcome.text.contains("USAGE: nattrace doctor [--json]") && !outcome.text.contains("--dport"))
         }
-        #expect(Nattrace.perform(["--version"]) == Nattrace.Outcome(status: .done, text: Nattrace.version + "\n"))
+        for line in [["--version"], ["replay", "--version"]] {
+            #expect(Nattrace.perform(line) == Nattrace.Outcome(status: .done, text: BuildFacts.text + "\n"), "\(line)")
+        }
+    }
+
+    /// At 80 columns, as somebody reads it who has no time: examples on the first screen, options in one line.
+    @Test(arguments: ["trace", "replay", "doctor"])
+    func helpsAtAGlance(command: String) {
+        let lines = Nattrace.perform([command, "--help"]).text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        #expect(lines.prefix(5).contains("EXAMPLES:"))
+        let options = lines.drop { !$0.hasPrefix("FILTERS:") && !$0.hasPrefix("OPTIONS:") }
+        let broken = options.filter { $0.hasPrefix("   ") }.count
+        #expect(broken <= options.filter { $0.hasPrefix("  -") }.count / 3)
     }
 
     @Test func writesCompletions() {
