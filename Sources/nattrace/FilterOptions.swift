@@ -52,12 +52,12 @@ struct FilterOptions: ParsableArguments {
     @Flag(name: .customShort("6"), help: "IPv6 only.")
     var onlyIPv6 = false
 
-    @Flag(name: .customLong("failed"), help: "Show only connections that did not get established.")
+    @Flag(name: .customLong("failed"), help: "Only connections that did not get established.")
     var failedOnly = false
 
     @Option(
         name: .customLong("verdict"),
-        help: ArgumentHelp("Show only connections with this verdict, such as no_listener.", valueName: "code"),
+        help: ArgumentHelp("Only with this verdict, such as no_listener.", valueName: "code"),
         completion: .list(VerdictCode.allCases.map(\.rawValue)), transform: Values.verdict)
     var verdicts: [VerdictCode] = []
 

@@ -55,11 +55,15 @@ struct Nattrace: ParsableCommand {
         return outcome
     }
 
-    /// ArgumentParser's way to say that help, the version or a completion script is asked for:
-    /// an error, of parsing or of a command that stands for it. nil: another error.
+    /// Columns that the help is written for: longer lines are hard to read.
+    private static let widestHelp = 80
+
+    /// ArgumentParser's way to say that help or the version is asked for: an error, of parsing or of
+    /// a command that stands for it. nil: another error.
     private static func help(_ error: any Error) -> Outcome? {
         guard exitCode(for: error).isSuccess else { return nil }
-        let text = fullMessage(for: error)
+        let width = Display.width ?? TerminalSink.defaultWidth
+        let text = fullMessage(for: error, columns: min(width, widestHelp))
         return Outcome(status: .done, text: text.hasSuffix("\n") ? text : text + "\n")
     }
 
