@@ -1,6 +1,7 @@
 import ArgumentParser
 import CNattrace
 import Handshake
+import HostFacts
 
 /// Which connections to look at.
 struct FilterOptions: ParsableArguments {
@@ -37,13 +38,12 @@ struct FilterOptions: ParsableArguments {
     @Option(
         name: [.customShort("i"), .customLong("interface")],
         help: ArgumentHelp("Interface that a packet of the connection passes.", valueName: "name"),
-        transform: Values.interface)
+        completion: .custom { _, _, _ in Completion.harmless(interfaceNames()) }, transform: Values.interface)
     var interfaces: [String] = []
 
     @Option(
-        help: ArgumentHelp(
-            "Network namespace to observe, and no other: a name of 'ip netns', an inode number, or pid:N.",
-            valueName: "name|inode|pid:n"))
+        help: ArgumentHelp("Only in this namespace: name, inode or pid:N.", valueName: "netns"),
+        completion: .custom { _, _, _ in Completion.harmless(networkNamespaceNames()) })
     var netns: String?
 
     @Flag(name: .customShort("4"), help: "IPv4 only.")

@@ -14,6 +14,9 @@ struct Nattrace: ParsableCommand {
         subcommands: [Trace.self, Replay.self, Doctor.self],
         defaultSubcommand: Trace.self)
 
+    /// The command that is meant where none is named.
+    static let standardCommand = Trace._commandName
+
     static func main() {
         // A reader that goes away is no failure; writing then reports EPIPE.
         signal(SIGPIPE, SIG_IGN)
@@ -42,6 +45,14 @@ struct Nattrace: ParsableCommand {
     }
 
     static func perform(_ arguments: [String]) -> Outcome {
+        if arguments.first == Completion.request {
+            return Outcome(status: .done, text: Completion.answer(Array(arguments.dropFirst())))
+        }
+        do throws(Failure) {
+            if let script = try CompletionScripts.asked(by: arguments) { return Outcome(status: .done, text: script) }
+        } catch {
+            return outcome(of: error)
+        }
         var command: any ParsableCommand
         do {
             command = try parse(commandLine: arguments)
