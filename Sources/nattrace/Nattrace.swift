@@ -59,7 +59,8 @@ struct Nattrace: ParsableCommand {
         } catch let failure as Failure {
             return outcome(of: failure)
         } catch {
-            return help(error) ?? outcome(of: .usage(usageMessage(message(for: error))))
+            return help(error)
+                ?? outcome(of: Mistake.inArguments(arguments) ?? .usage(usageMessage(message(for: error))))
         }
         var outcome = run { try command.run() }
         outcome.isLive = command is Trace
@@ -104,20 +105,15 @@ struct Nattrace: ParsableCommand {
     /// Puts in the name of the command that is meant where there is none: without it the help
     /// would not show a single option, and each misspelt command would be a surplus argument.
     static func spelledOut(_ arguments: [String]) throws(Failure) -> [String] {
-        let commands = ["trace", "replay", "doctor"]
-        guard let first = arguments.first else { return ["trace"] }
-        if commands.contains(first) || first == "--version" || first.hasPrefix("--generate-completion-script") {
-            return arguments
-        }
+        guard let first = arguments.first else { return [standardCommand] }
+        if first == "--version" || first == "--experimental-dump-help" { return arguments }
+        if configuration.subcommands.contains(where: { $0._commandName == first }) { return arguments }
         if first == "help" {
-            guard arguments.count > 1 else { return ["trace", "--help"] }
+            guard arguments.count > 1 else { return [standardCommand, "--help"] }
             return try spelledOut([arguments[1], "--help"])
         }
-        if first.hasPrefix("-") { return ["trace"] + arguments }
-        if let near = Values.suggestion(for: first, among: commands) {
-            throw .usage("unknown command '\(first)': did you mean '\(near)'?")
-        }
-        throw .usage("unknown command '\(first)': there are 'trace', 'replay' and 'doctor'.")
+        if first.hasPrefix("-") { return [standardCommand] + arguments }
+        throw Mistake.inWords(arguments.prefix { !$0.hasPrefix("-") }, of: nil)
     }
 
     /// ArgumentParser's message in the manner of this program's own.

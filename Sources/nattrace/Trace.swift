@@ -64,7 +64,21 @@ struct Trace: ParsableCommand {
                 case .notPermitted: .notPermitted
                 case .system: .system
                 }
-            throw Failure(status, "--netns: \(error.description)")
+            let hint = error.code == .notFound ? hint(for: argument, among: networkNamespaceNames()) : nil
+            throw Failure(status, "--netns: " + (hint ?? error.description))
         }
+    }
+
+    /// How many names an error tells.
+    private static let namesShown = 8
+
+    /// What a name of `ip netns` may have been meant to be; nil: it is a number or a process, or there are no names.
+    static func hint(for argument: String, among names: [String]) -> String? {
+        guard !argument.hasPrefix("pid:"), UInt64(argument) == nil, !names.isEmpty else { return nil }
+        let missing = "there is no network namespace '\(argument)'"
+        if let near = Values.suggestion(for: argument, among: names) { return "\(missing): did you mean '\(near)'?" }
+        let more = names.count - namesShown
+        return missing + "; there are " + names.prefix(namesShown).joined(separator: ", ")
+            + (more > 0 ? " and \(more) more" : "")
     }
 }
