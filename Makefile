@@ -5,14 +5,20 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 BUILD := .build
 BPF_OBJECT := $(BUILD)/bpf/nattrace.bpf.o
+BUILD_FACTS := $(BUILD)/bpf/build_facts.h
 PROGRAM := $(BUILD)/release/nattrace
 DIST := $(BUILD)/dist
+# What is made from the program's own words: the manual page, and completions for shells.
+SHARE := $(BUILD)/share
+MANUAL := $(SHARE)/nattrace.1
+COMPLETIONS := $(addprefix $(SHARE)/,nattrace.bash _nattrace nattrace.fish)
 
 # Debian packages: to build, to run the live tests, and to run them in virtual machines.
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
 PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
 # What the lines go through in the tests of pipelines (Tests/deploy/logs).
 PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml
+PACKAGES += bash-completion zsh fish mandoc man-db
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
 # What benchmarks compare with; tests do without.
@@ -36,6 +42,8 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-para
 BPF_CFLAGS += -D__TARGET_ARCH_$(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(MACHINE)))
 # The BPF target has no asm/ of its own: Debian keeps the machine's in a folder of its triplet.
 BPF_CFLAGS += -idirafter /usr/include/$(MACHINE)-linux-gnu
+# The folder's name would be in the object, which then was another one for each folder.
+BPF_CFLAGS += -fdebug-compilation-dir=.
 
 # Namespaces, tracing and virtual machines want root.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -48,7 +56,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf man completions deps test test-unit test-cli test-live test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -57,6 +65,7 @@ endif
 build: bpf ## the program, optimised: .build/release/nattrace (default)
 	$(say) SWIFT "release"
 	$(Q)$(SWIFT) build $(RELEASE) --static-swift-stdlib $(SWIFTFLAGS)
+	$(Q)$(MAKE) --no-print-directory man completions
 
 debug: bpf ## the program for debugging: .build/debug/nattrace
 	$(say) SWIFT "debug"
@@ -69,13 +78,15 @@ dist: bpf ## the program as one file that needs no library: .build/dist/nattrace
 		$(addprefix -Xlinker ,$(shell pkg-config --static --libs-only-l libbpf)) $(SWIFTFLAGS)
 	$(Q)rm -rf $(DIST) && mkdir -p $(DIST)
 	$(Q)strip -o $(DIST)/nattrace $(BUILD)/static/release/nattrace
-	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version)-linux-$(MACHINE); cd $(DIST); \
+	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version | sed -n 's/^nattrace //p')-linux-$(MACHINE); cd $(DIST); \
 		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs,$(CURDIR)/$f) $$name; \
-		tar -c --sort=name --owner=0 --group=0 --numeric-owner $$name | gzip -9n >$$name.tar.gz; \
+		$(MAKE) -s -C $(CURDIR) man completions PROGRAM=$(DIST)/nattrace SHARE=$(DIST)/$$name/share; \
+		tar -c --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w $(if $(EPOCH),--mtime=@$(EPOCH)) $$name | \
+			gzip -9n >$$name.tar.gz; \
 		rm -r $$name; sha256sum nattrace $$name.tar.gz >SHA256SUMS; \
 		du -h --apparent-size nattrace $$name.tar.gz | sed 's/^/  /'
 
-bpf: $(BPF_OBJECT) ## the kernel side alone
+bpf: $(BPF_OBJECT) $(BUILD_FACTS) ## the kernel side alone
 
 # Written under another name and moved when complete: SwiftPM never sees half an object.
 # Stripped of debug information but for BTF, which libbpf needs.
@@ -86,7 +97,51 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(Q)$(eval STRIP_BPF := $(or $(find_strip),$(error no llvm-strip: apt-get install llvm, or make STRIPS=/path/to/llvm-strip)))
 	$(Q)$(CLANG_BPF) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp
 	$(Q)$(STRIP_BPF) -g $@.tmp
+	$(Q)$(CLANG_BPF) --version | sed 1q >$@.compiler
 	$(Q)mv $@.tmp $@
+
+# What `nattrace --version` says of the build. Asked anew each time, but written only where it is other than it was:
+# what is up to date stays so. In a copy without git's folder, BUILD_COMMIT= may say the commit.
+BUILD_COMMIT ?= $(shell test -e .git && git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+define facts
+#define NATTRACE_COMMIT "$(strip $(BUILD_COMMIT))"
+#define NATTRACE_SWIFT "$(shell $(SWIFT) --version 2>/dev/null | sed -nE 's/.*Swift version ([^ ]+).*/\1/p')"
+#define NATTRACE_BPF_COMPILER "$(shell cat $(BPF_OBJECT).compiler)"
+#define NATTRACE_BPF_HASH "$(firstword $(shell sha256sum $(BPF_OBJECT)))"
+endef
+$(BUILD_FACTS): $(BPF_OBJECT) FORCE
+	$(Q)$(file >$@.tmp,$(facts))
+	$(Q)if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+
+.PHONY: FORCE
+FORCE:
+
+# The time of all that is made and bears one (reproducible-builds.org): that of the last commit.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell test -e .git && git log -1 --format=%ct 2>/dev/null))
+
+man: $(MANUAL) ## the manual page, from the built program: .build/share/nattrace.1
+completions: $(COMPLETIONS) ## completions for bash, zsh and fish, from the built program: .build/share
+
+$(MANUAL): $(PROGRAM) man/nattrace.1.in man/make-manual
+	$(say) MAN $@
+	$(Q)mkdir -p $(@D)
+	$(Q)SOURCE_DATE_EPOCH=$(EPOCH) man/make-manual $(PROGRAM) >$@
+
+%/nattrace.bash: $(PROGRAM)
+	$(call completion,bash)
+%/_nattrace: $(PROGRAM)
+	$(call completion,zsh)
+%/nattrace.fish: $(PROGRAM)
+	$(call completion,fish)
+define completion
+$(say) COMPLETE $@
+$(Q)mkdir -p $(@D)
+$(Q)$(PROGRAM) --generate-completion-script $1 >$@
+endef
+
+# Not built from here: what root installs was built by somebody else.
+$(PROGRAM):
+	$(Q)echo 'make: there is no $@ yet: run make first' >&2; exit 1
 
 deps: ## install what is missing to build and test (Debian packages)
 	$(Q)command -v apt-get >/dev/null || { echo 'make deps: no apt-get here: install what corresponds to $(PACKAGES)' >&2; exit 1; }
@@ -101,6 +156,9 @@ deps: ## install what is missing to build and test (Debian packages)
 # What is shipped is what is tested: the single file.
 test: dist ## all tests: unit, live on this kernel, live in virtual machines
 	$(Q)Tests/run-all
+
+test-cli: dist ## completions in real shells, the manual page, --version, make install
+	$(Q)Tests/run-all cli
 
 test-unit: bpf ## the Swift tests, and the tests of the test framework
 	$(Q)Tests/run-all unit framework
@@ -146,13 +204,18 @@ fmt: ## format the Swift sources in place
 lint: ## check that they are formatted
 	$(Q)$(SWIFT) format lint -s -r -p Package.swift Sources Tests
 
-install: ## copy the built program and its documents below PREFIX=/usr/local (DESTDIR= is put before it)
-	$(Q)test -x $(PROGRAM) || { echo 'make install: there is no $(PROGRAM) yet: run make first' >&2; exit 1; }
+# man and the shells look there by themselves, with PREFIX=/usr/local as with PREFIX=/usr.
+install: $(PROGRAM) $(MANUAL) $(COMPLETIONS) ## copy the program, manual, completions and documents below PREFIX=/usr/local (DESTDIR= is put before it)
 	$(Q)install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/nattrace
+	$(Q)install -D -m 644 $(MANUAL) $(DESTDIR)$(PREFIX)/share/man/man1/nattrace.1
+	$(Q)install -D -m 644 $(SHARE)/nattrace.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nattrace
+	$(Q)install -D -m 644 $(SHARE)/_nattrace $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_nattrace
+	$(Q)install -D -m 644 $(SHARE)/nattrace.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/nattrace.fish
 	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/nattrace README.md LICENSE docs/*
 
 uninstall: ## remove what install copied
-	$(Q)rm -rf $(DESTDIR)$(PREFIX)/bin/nattrace $(DESTDIR)$(PREFIX)/share/doc/nattrace
+	$(Q)rm -rf $(addprefix $(DESTDIR)$(PREFIX)/,bin/nattrace $(addprefix share/,doc/nattrace man/man1/nattrace.1 \
+		bash-completion/completions/nattrace zsh/site-functions/_nattrace fish/vendor_completions.d/nattrace.fish))
 
 clean: ## remove everything that was built
 	$(Q)rm -rf $(BUILD)

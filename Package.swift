@@ -29,8 +29,8 @@ let package = Package(
         .executableTarget(
             name: "nattrace",
             dependencies: [
-                "Handshake", "Examination", "HostFacts", "KernelTracer", "Output", "Privileges", "SystemSupport",
-                "CNattrace",
+                "Handshake", "Examination", "HostFacts", "KernelTracer", "Output", "Privileges", "Rulesets",
+                "SystemSupport", "CNattrace",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(

@@ -11,11 +11,11 @@ struct OutputOptions: ParsableArguments {
 
     @Option(
         name: .customLong("record"),
-        help: ArgumentHelp("Write a recording for 'nattrace replay' beside what is shown.", valueName: "file"),
+        help: ArgumentHelp("Write a recording, too, for 'nattrace replay'.", valueName: "file"),
         completion: .file())
     var recordPath: String?
 
-    @Option(help: ArgumentHelp("Colour: auto is on for terminals, unless NO_COLOR is set.", valueName: "when"))
+    @Option(help: ArgumentHelp("Colour: auto, for terminals without NO_COLOR.", valueName: "when"))
     var color = ColorChoice.auto
 
     @Flag(help: "Show each step as it happens.")
@@ -23,8 +23,7 @@ struct OutputOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Show so many connections a second, count the others; 0: show all. Text only; JSON lines and recordings have"
-                + " all. (default: 40; in a replay all)", valueName: "n"),
+            "At most so many a second, as text (live: 40; 0: all).", valueName: "n"),
         transform: Values.countFromZero)
     var blocksPerSecond: Int?
 
@@ -38,7 +37,7 @@ struct OutputOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long a handshake may stay without an answer. (default: 5s)", valueName: "time"),
+            "How long an answer may take. (default: 5s)", valueName: "t"),
         transform: Values.duration)
     var unansweredAfter: UInt64?
 

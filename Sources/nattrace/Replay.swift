@@ -7,11 +7,12 @@ struct Replay: ParsableCommand {
         abstract: "Explains the connections of a recording; needs no privilege.",
         usage: "nattrace replay FILE [filters] [output]",
         discussion: """
-            Gives the same verdicts as tracing did, on any machine.
-
             EXAMPLES:
               nattrace replay night.ntr --failed
-              nattrace replay night.ntr --json --dport 443
+              nattrace replay night.ntr --verdict no_listener --dport 443
+              nattrace replay night.ntr --json | jq .nattrace.verdict
+
+            Gives the same verdicts as tracing did, on any machine.
 
             FILTERS of different kinds all have to hold; one kind given several times is an "or". --netns \
             takes a name that the recording has, or an inode number.

@@ -58,8 +58,12 @@ enum Values {
     static func verdict(_ text: String) throws(ValueError) -> VerdictCode {
         if let code = VerdictCode(rawValue: text) { return code }
         let codes = VerdictCode.allCases.map(\.rawValue)
-        if let near = suggestion(for: text, among: codes) { throw ValueError("did you mean '\(near)'?") }
-        throw ValueError("write one of \(codes.joined(separator: ", "))")
+        let plain = text.lowercased().split { $0 == "-" || $0 == " " }.joined(separator: "_")
+        if let near = suggestion(for: plain, among: codes) { throw ValueError("did you mean '\(near)'?") }
+        // A word of several codes, as `listener`.
+        let related = plain.utf8.count > 2 ? codes.filter { $0.contains(plain) } : []
+        if related.count == 1 { throw ValueError("did you mean '\(related[0])'?") }
+        throw ValueError("write one of \((related.isEmpty ? codes : related).joined(separator: ", "))")
     }
 
     /// `30s`, `500ms`, `2m`, `1h`, or a plain number of seconds, as nanoseconds; more than nothing.

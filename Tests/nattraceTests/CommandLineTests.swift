@@ -197,12 +197,43 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
             #expect(outcome.text.contains("USAGE: nattrace doctor [--json]") && !outcome.text.contains("--dport"))
         }
-        #expect(Nattrace.perform(["--version"]) == Nattrace.Outcome(status: .done, text: Nattrace.version + "\n"))
+        for line in [["--version"], ["replay", "--version"]] {
+            #expect(Nattrace.perform(line) == Nattrace.Outcome(status: .done, text: BuildFacts.text + "\n"), "\(line)")
+        }
     }
 
-    @Test func writesCompletions() {
-        let outcome = Nattrace.perform(["--generate-completion-script", "bash"])
-        #expect(outcome.status == .done)
-        #expect(outcome.text.contains("--unanswered-after") && outcome.text.contains("stale_conntrack"))
+    /// At 80 columns, as somebody reads it who has no time: examples on the first screen, options in one line.
+    @Test(arguments: ["trace", "replay", "doctor"])
+    func helpsAtAGlance(command: String) {
+        let lines = Nattrace.perform([command, "--help"]).text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        #expect(lines.prefix(5).contains("EXAMPLES:"))
+        let options = lines.drop { !$0.hasPrefix("FILTERS:") && !$0.hasPrefix("OPTIONS:") }
+        let broken = options.filter { $0.hasPrefix("   ") }.count
+        #expect(broken <= options.filter { $0.hasPrefix("  -") }.count / 3)
+    }
+
+    @Test func tellsBuildFacts() {
+        var facts = BuildFacts()
+        facts.commit = "0123456789ab-dirty"
+        facts.swift = ""
+        facts.architecture = "x86_64"
+        facts.isStatic = true
+        facts.isOptimised = true
+        facts.libbpf = "1.1"
+        facts.objectCompiler = "clang version 14.0.6"
+        facts.objectSize = 4711
+        facts.objectHash = "abc"
+        #expect(
+            facts.text == """
+                nattrace \(nattraceVersion)
+                commit  0123456789ab-dirty
+                build   x86_64, release, static, Swift unknown, libbpf 1.1
+                BPF     4711 bytes, compiler clang version 14.0.6
+                sha256  abc (BPF)
+                """)
+        // What make and the compilers told of this very build.
+        #expect(BuildFacts().objectSize > 10_000 && !BuildFacts().isOptimised)
+        #expect(BuildFacts().objectHash.count == 64 && BuildFacts().libbpf.hasPrefix("1."))
     }
 }
