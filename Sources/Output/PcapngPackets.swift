@@ -135,7 +135,11 @@ struct PacketTrain {
         if source?.packet?.flags.role == .syn { return }
         var (ofSyn, ofNext): ([Int], [Int]) = ([], [])
         for index in waiting {
-            if source != nil, entries[index].step.action == .natReverse { ofNext.append(index) } else { ofSyn.append(index) }
+            if source != nil, entries[index].step.action == .natReverse {
+                ofNext.append(index)
+            } else {
+                ofSyn.append(index)
+            }
         }
         guard !ofSyn.isEmpty, let record = concludedSyn(ofSyn) else { return }
         waiting = ofNext

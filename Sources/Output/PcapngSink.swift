@@ -115,7 +115,9 @@ public final class PcapngSink: Sink {
         var train: PacketTrain
         if undecided.remove(connection.id) {
             train = PacketTrain(isn: connection.isn)
-            for step in connection.steps { train.add(step, StepWords(step, of: connection, style: PcapngComments.style)) }
+            for step in connection.steps {
+                train.add(step, StepWords(step, of: connection, style: PcapngComments.style))
+            }
         } else if let known = late.removeValue(forKey: connection.id) {
             train = known.train
         } else {
@@ -232,7 +234,9 @@ public final class PcapngSink: Sink {
         var entry = record.firstEntry
         var told = 0
         while entry != PacketTrain.none {
-            if told < PcapngComments.maximumSteps { comments.step(train.entries[entry].step, train.entries[entry].words) }
+            if told < PcapngComments.maximumSteps {
+                comments.step(train.entries[entry].step, train.entries[entry].words)
+            }
             told += 1
             entry = train.entries[entry].next
         }

@@ -71,14 +71,19 @@ struct PcapFile {
     ///
     /// `others`: what else is read or written, each with its path and what to call it.
     init(_ path: String, beside others: [(path: String, what: String)]) throws {
+        try Self.check(path, beside: others)
         self.path = path
+        descriptor = path == PcapOutput.standardOutput ? STDOUT_FILENO : try OutputBuffer.create(file: path)
+    }
+
+    /// Refuses what would spoil something else. To be asked before any of the others is written to.
+    static func check(_ path: String, beside others: [(path: String, what: String)]) throws(Failure) {
         guard path != PcapOutput.standardOutput else {
             guard isatty(STDOUT_FILENO) == 0 else {
                 throw Failure.usage(
                     "'--pcap -' writes packets to standard output, which is a terminal: name a file, or pipe it to"
                         + " 'wireshark -k -i -'")
             }
-            descriptor = STDOUT_FILENO
             return
         }
         let own = Self.identity { stat(path, &$0) }
@@ -88,7 +93,6 @@ struct PcapFile {
         if own != nil, own == Self.identity({ fstat(STDOUT_FILENO, &$0) }) {
             throw Failure.usage("'--pcap \(path)' is the file that standard output goes to: name another file")
         }
-        descriptor = try OutputBuffer.create(file: path)
     }
 
     static func isPipe(_ path: String) -> Bool {

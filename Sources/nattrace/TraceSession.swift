@@ -48,9 +48,12 @@ final class TraceSession {
     init(_ request: TraceRequest) throws {
         self.request = request
         let (pcapPath, recordPath) = (request.output.pcapPath, request.output.recordPath)
-        // While it waits for who reads a pipe, a signal ends the program.
-        let pipe = try pcapPath.flatMap { path in
-            PcapFile.isPipe(path) ? try Self.pcapFile(path, recordPath) : nil
+        let beside = recordPath.map { [($0, "the file of --record")] } ?? []
+        var pcapFile: PcapFile?
+        if let pcapPath {
+            try PcapFile.check(pcapPath, beside: beside)
+            // While it waits for who reads a pipe, a signal ends the program.
+            if PcapFile.isPipe(pcapPath) { pcapFile = try PcapFile(pcapPath, beside: beside) }
         }
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
@@ -74,10 +77,9 @@ final class TraceSession {
         let recorder = try recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
         display = Display(request.output, backlog: request.outputBacklog)
-        pcap = try pcapPath.map { path in
-            PcapOutput(
-                try pipe ?? Self.pcapFile(path, recordPath), hardware: architecture(), selection: request.selection,
-                backlog: request.outputBacklog)
+        if let pcapPath { pcapFile = try pcapFile ?? PcapFile(pcapPath, beside: beside) }
+        pcap = pcapFile.map {
+            PcapOutput($0, hardware: architecture(), selection: request.selection, backlog: request.outputBacklog)
         }
         sink = pcap.map { [display] in FanOutSink([display.sink, $0.sink]) } ?? display.sink
         backlog = BacklogWatch(display, beside: pcap.map { [$0.output] } ?? [], on: loop)
@@ -88,10 +90,6 @@ final class TraceSession {
         end = request.output.duration.map { now &+ $0 }
         losses = LossReports(begin: now)
         nextLossCheck = now &+ Self.lossInterval
-    }
-
-    private static func pcapFile(_ path: String, _ recordPath: String?) throws -> PcapFile {
-        try PcapFile(path, beside: recordPath.map { [($0, "the file of --record")] } ?? [])
     }
 
     func run() throws {
