@@ -40,9 +40,9 @@ private let rst6 = packet(
             written
                 == hex(
                     """
-                    0a0d0d0a 40000000 4d3c2b1a 0100 0000 ffffffffffffffff
+                    0a0d0d0a 3c000000 4d3c2b1a 0100 0000 ffffffffffffffff
                     0100 0300 61626300  0300 0500 4c696e7578000000  0400 0200 61620000  0000 0000
-                    40000000
+                    3c000000
                     """))
     }
 
@@ -67,9 +67,9 @@ private let rst6 = packet(
         }
         #expect(
             written
-                == hex("06000000 60000000 03000000 04030201 08070605 28000000 28000000")
+                == hex("06000000 5c000000 03000000 04030201 08070605 28000000 28000000")
                 + bytes { RebuiltPacket.tcp(syn).write(to: $0) }
-                + hex("0100 0300 e2869200  0200 0400 01000000  0000 0000 60000000"))
+                + hex("0100 0300 e2869200  0200 0400 01000000  0000 0000 5c000000"))
     }
 
     @Test func countersStandAtTheEnd() {

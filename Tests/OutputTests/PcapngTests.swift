@@ -86,9 +86,7 @@ private func verdict(
         let comments = reading.packets[1].comments
         #expect(comments[0].hasPrefix("+0.017 ms prerouting: DNAT "))
         #expect(comments[0].contains(" [nat.dnat nf_nat_setup_info]; \(rule)"))
-        #expect(
-            comments[3].hasSuffix("socket: RST made by TCP: NO_SOCKET [reset tcp_v\(isIPv6 ? 6 : 4)_send_reset]")
-                || comments[3].hasSuffix("socket: RST made: NO_SOCKET [reset tcp_v\(isIPv6 ? 6 : 4)_send_reset]"))
+        #expect(comments[3] == "+0.041 ms socket: RST made: NO_SOCKET [reset tcp_v\(isIPv6 ? 6 : 4)_send_reset]")
         #expect(
             comments[4]
                 == "✗ listener_loopback_only after 0.060 ms: \(article.verdict.sentence) [verdict of connection "
@@ -173,7 +171,7 @@ private func verdict(
             pcap.sink.step(many.steps[0], of: many)
             pcap.sink.verdict(verdict(at: 300), of: many)
         }
-        #expect(rounds < 2000 && rounds * 200 * 100 > PcapngSink.maximumHeld / 2)
+        #expect((50..<2000).contains(rounds))
     }
 
     // MARK: After the verdict
