@@ -19,6 +19,7 @@ PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpft
 # What the lines go through in the tests of pipelines (Tests/deploy/logs).
 PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml
 PACKAGES += bash-completion zsh fish mandoc man-db
+PACKAGES += tshark
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
 # What benchmarks compare with; tests do without.

@@ -40,6 +40,12 @@ final class Display {
         self.output = output
         self.status = status
         isJSON = request.json
+        // Packets take its place, and timelines are not shown.
+        guard request.pcapPath != PcapOutput.standardOutput else {
+            (terminal, folding, leftOut) = (nil, nil, { 0 })
+            sink = FanOutSink([])
+            return
+        }
         guard !request.json else {
             (terminal, folding) = (nil, nil)
             let lines = JSONLinesSink(output: output)

@@ -15,6 +15,12 @@ struct OutputOptions: ParsableArguments {
         completion: .file())
     var recordPath: String?
 
+    @Option(
+        name: .customLong("pcap"),
+        help: ArgumentHelp("Write pcapng for Wireshark, explained; -: stdout.", valueName: "file"),
+        completion: .file())
+    var pcapPath: String?
+
     @Option(help: ArgumentHelp("Colour: auto, for terminals without NO_COLOR.", valueName: "when"))
     var color = ColorChoice.auto
 
@@ -45,11 +51,21 @@ struct OutputOptions: ParsableArguments {
         if recordPath == "" {
             throw ValidationError("--record needs the name of a file to write")
         }
+        if pcapPath == "" {
+            throw ValidationError("--pcap needs the name of a file to write")
+        }
+        if pcapPath == PcapOutput.standardOutput, json || follow {
+            throw ValidationError(
+                "\(json ? "--json" : "--follow") and '--pcap -' both write to standard output: name a file for --pcap")
+        }
+        if let pcapPath, pcapPath == recordPath {
+            throw ValidationError("--pcap and --record name the same file '\(pcapPath)': name two")
+        }
     }
 
     var request: OutputRequest {
         OutputRequest(
-            json: json, recordPath: recordPath, color: color, follow: follow, blocksPerSecond: blocksPerSecond,
-            count: count, duration: duration, unansweredAfter: unansweredAfter)
+            json: json, recordPath: recordPath, pcapPath: pcapPath, color: color, follow: follow,
+            blocksPerSecond: blocksPerSecond, count: count, duration: duration, unansweredAfter: unansweredAfter)
     }
 }

@@ -22,20 +22,32 @@ struct ReplaySession {
             options.maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections
         }
         let display = Display(request.output)
-        let explainer = Explainer(options: options, facts: reader.facts, sink: display.sink)
+        let pcap = try request.output.pcapPath.map { path in
+            // Where it was recorded, and on what machine, is not known.
+            PcapOutput(
+                try PcapFile(path, beside: [(request.path, "the recording that is read")]), hardware: nil,
+                selection: request.selection, backlog: nil)
+        }
+        let sink: any Sink = pcap.map { FanOutSink([display.sink, $0.sink]) } ?? display.sink
+        let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
         let limit = request.output.duration.map { reader.header.start.time &+ $0 } ?? .max
 
         var damage: RecordingError?
-        display.sink.start(reader.header.start)
+        sink.start(reader.header.start)
         do {
-            try explainer.replay(reader, upTo: limit) { !explainer.isExhausted && display.state == .open }
+            try explainer.replay(reader, upTo: limit) {
+                !explainer.isExhausted && display.state == .open && pcap?.output.state ?? .open == .open
+            }
         } catch {
             damage = error
         }
         explainer.finish(
             at: max(explainer.time, reader.header.start.time),
             observations: limit == .max ? reader.end?.observations : nil)
-        if case .failed(let error) = display.flush() { throw Failure(error) }
+        let (shown, written) = (display.flush(), pcap?.flush())
+        if case .failed(let error) = shown { throw Failure(error) }
+        if case .failed(let error)? = written { throw Failure(error) }
+        if case .failed(let error)? = pcap?.finish() { throw Failure(error) }
         display.status.summary(explainer.totals)
         if let damage { throw damage }
     }

@@ -15,6 +15,8 @@ struct OutputRequest: Hashable, Sendable {
     var json = false
     /// A recording to write beside whatever else is shown.
     var recordPath: String?
+    /// A pcapng file to write beside whatever else is shown; `-`: standard output, and nothing else is shown.
+    var pcapPath: String?
     var color = ColorChoice.auto
     /// Each step as it happens, and not only with the verdict.
     var follow = false

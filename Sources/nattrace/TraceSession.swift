@@ -19,7 +19,10 @@ final class TraceSession {
     private let facts: LiveFacts
     private let explainer: Explainer
     private let recorder: RecordingWriter?
+    private let pcap: PcapOutput?
     private let display: Display
+    /// Both.
+    private let sink: any Sink
     private let backlog: BacklogWatch
     private let start: StartInfo
     private var waiting = ReorderBuffer()
@@ -44,6 +47,14 @@ final class TraceSession {
 
     init(_ request: TraceRequest) throws {
         self.request = request
+        let (pcapPath, recordPath) = (request.output.pcapPath, request.output.recordPath)
+        let beside = recordPath.map { [($0, "the file of --record")] } ?? []
+        var pcapFile: PcapFile?
+        if let pcapPath {
+            try PcapFile.check(pcapPath, beside: beside)
+            // While it waits for who reads a pipe, a signal ends the program.
+            if PcapFile.isPipe(pcapPath) { pcapFile = try PcapFile(pcapPath, beside: beside) }
+        }
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits)
@@ -63,14 +74,19 @@ final class TraceSession {
         options.maximumConnections = request.limits.connections
         let header = RecordingHeader(
             start: start, unansweredAfter: options.unansweredAfter, maximumConnections: options.maximumConnections)
-        let recorder = try request.output.recordPath.map { try RecordingWriter(path: $0, header: header) }
+        let recorder = try recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
         display = Display(request.output, backlog: request.outputBacklog)
-        backlog = BacklogWatch(display, on: loop)
+        if let pcapPath { pcapFile = try pcapFile ?? PcapFile(pcapPath, beside: beside) }
+        pcap = pcapFile.map {
+            PcapOutput($0, hardware: architecture(), selection: request.selection, backlog: request.outputBacklog)
+        }
+        sink = pcap.map { [display] in FanOutSink([display.sink, $0.sink]) } ?? display.sink
+        backlog = BacklogWatch(display, beside: pcap.map { [$0.output] } ?? [], on: loop)
         let facts = facts
         let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
         let tracer = tracer
-        explainer = Explainer(options: options, facts: asked, sink: display.sink) { tracer.unfollow($0) }
+        explainer = Explainer(options: options, facts: asked, sink: sink) { tracer.unfollow($0) }
         end = request.output.duration.map { now &+ $0 }
         losses = LossReports(begin: now)
         nextLossCheck = now &+ Self.lossInterval
@@ -89,12 +105,16 @@ final class TraceSession {
             if number == SIGWINCH { display.resized() } else { loop.stop() }
         }
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
-        backlog.onWrite = { [unowned self] in look(at: display.state) }
+        backlog.onWrite = { [unowned self] in
+            look(at: display.state)
+            if let pcap { look(at: pcap.output.state) }
+        }
         try loop.watchOnce(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
 
         giveUpPrivileges()
-        display.sink.start(start)
+        sink.start(start)
         display.flush()
+        pcap?.flush()
         display.status.tracing(start)
         tellMissingPrivileges()
         notifySystemd("READY=1")
@@ -149,7 +169,7 @@ final class TraceSession {
             if tracer.isPollingNeeded { tracer.lookForModules() }
             nextLossCheck = now &+ Self.lossInterval
         }
-        display.sink.tick(at: time)
+        sink.tick(at: time)
         try write()
         if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
         // What is left in the ring waits no longer than it must.
@@ -212,6 +232,7 @@ final class TraceSession {
     /// One write for each output. What a reader does not take waits until it does.
     private func write() throws(TracerError) {
         look(at: display.flush())
+        if let pcap { look(at: pcap.flush()) }
         if case .failed(let error)? = recorder?.flush() { fail(error) }
         try backlog.watch()
     }
@@ -245,11 +266,15 @@ final class TraceSession {
         explainer.finish(at: now, observations: explainer.isExhausted ? nil : counts?.observations.losing(undecodable))
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
         if case .failed(let error) = display.flush() { fail(error) }
+        pcap?.flush()
         display.status.summary(explainer.totals)
         try? loop.unwatch(tracer.descriptor)
         backlog.drain()
         if case .failed(let error) = display.state { fail(error) }
         if let undelivered = display.undelivered() { failure = failure ?? undelivered }
+        guard let pcap else { return }
+        if let undelivered = pcap.undelivered(display.status) { failure = failure ?? undelivered }
+        if case .failed(let error) = pcap.finish() { fail(error) }
     }
 }
 

@@ -58,17 +58,20 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     @Test func readsEveryOutputOption() throws {
         let request = try trace(
-            "--json --record /tmp/x --color never --follow --count 3 --duration 2m --unanswered-after 500ms"
+            "--json --record /tmp/x --pcap /tmp/y --color never --follow --count 3 --duration 2m --unanswered-after 500ms"
                 + " --backend tracepoint --blocks-per-second 7 --output-backlog 512k")
         #expect(
             request.output
                 == OutputRequest(
-                    json: true, recordPath: "/tmp/x", color: .never, follow: true, blocksPerSecond: 7, count: 3,
+                    json: true, recordPath: "/tmp/x", pcapPath: "/tmp/y", color: .never, follow: true,
+                    blocksPerSecond: 7, count: 3,
                     duration: 120_000_000_000, unansweredAfter: 500_000_000))
         #expect(request.backend == .tracepoint)
         #expect(request.outputBacklog == 512 * 1024)
         #expect(try trace("--blocks-per-second 0").output.blocksPerSecond == 0)
         #expect(request.filterText == "")
+        #expect(try trace("--pcap -").output.pcapPath == "-")
+        #expect(try replay("replay x --pcap y").output.pcapPath == "y")
         #expect(try trace("").output.unansweredAfter == nil)
     }
 
@@ -148,7 +151,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
-        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor --dport 80", "--backend uprobe",
+        "--pcap=", "--pcap - --json", "--pcap - --follow", "--pcap x --record x", "replay x --json --pcap -",
+        "--metrics 127.0.0.1:9000", "--summary", "doctor --dport 80", "--backend uprobe",
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
