@@ -13,7 +13,7 @@ struct Nattrace: ParsableCommand {
         commandName: "nattrace",
         abstract: Trace.configuration.abstract,
         version: version,
-        subcommands: [Trace.self, Replay.self, Doctor.self],
+        subcommands: [Trace.self, Replay.self, ReportCommand.self, Doctor.self],
         defaultSubcommand: Trace.self)
 
     static func main() {
@@ -91,7 +91,7 @@ struct Nattrace: ParsableCommand {
     /// Puts in the name of the command that is meant where there is none: without it the help
     /// would not show a single option, and each misspelt command would be a surplus argument.
     static func spelledOut(_ arguments: [String]) throws(Failure) -> [String] {
-        let commands = ["trace", "replay", "doctor"]
+        let commands = ["trace", "replay", "report", "doctor"]
         guard let first = arguments.first else { return ["trace"] }
         if commands.contains(first) || first == "--version" || first.hasPrefix("--generate-completion-script") {
             return arguments
@@ -104,7 +104,7 @@ struct Nattrace: ParsableCommand {
         if let near = Values.suggestion(for: first, among: commands) {
             throw .usage("unknown command '\(first)': did you mean '\(near)'?")
         }
-        throw .usage("unknown command '\(first)': there are 'trace', 'replay' and 'doctor'.")
+        throw .usage("unknown command '\(first)': there are 'trace', 'replay', 'report' and 'doctor'.")
     }
 
     /// ArgumentParser's message in the manner of this program's own.

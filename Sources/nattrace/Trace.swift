@@ -9,6 +9,7 @@ struct Trace: ParsableCommand {
         usage: """
             nattrace [trace] [filters] [output]
             nattrace replay FILE [filters] [output]
+            nattrace report FILE -o OUT.html [filters]
             nattrace doctor [--json]
             """,
         discussion: """
@@ -23,6 +24,7 @@ struct Trace: ParsableCommand {
               sudo nattrace --netns blue --json  JSON lines from one namespace
               sudo nattrace --record night.ntr --duration 8h
               nattrace replay night.ntr --verdict no_listener
+              nattrace report night.ntr -o night.html
 
             FILTERS of different kinds all have to hold; one kind given several times is an "or". Each \
             matches the connection as the client dialled it or as it was translated.

@@ -1,0 +1,38 @@
+// The steps of a connection as a table: all that the ladder tells, and more, for those who do not see it.
+
+const STEP_COLUMNS = [
+  ["offset", "Time", (step) => [
+    step.isConcluded ? element("abbr", { class: "concluded", title: "concluded from later steps, not seen" }, "~") : null,
+    "+" + milliseconds(step.offset),
+  ]],
+  ["stage", "Stage", (step) => [step.stage]],
+  ["what", "What happened", (step, isEnd, details) => [
+    isEnd ? element("strong", { class: "end-word" }, (details.outcome === "failure" ? "✗" : "?") + " ended here: ") : null,
+    step.what, step.remark ? element("span", { class: "remark" }, step.remark) : null,
+  ]],
+  ["packet", "Packet", (step) => [
+    step.source ? `${step.role} ${step.source} → ${step.destination}` : "",
+    step.numbers ? element("span", { class: "remark" }, step.numbers) : null,
+  ]],
+  ["netns", "Namespace", (step) => [step.netns]],
+  ["device", "Device", (step) => [step.device]],
+  ["function", "Function", (step) => [step.function]],
+  ["backend", "Seen by", (step) => [step.isConcluded ? "concluded" : step.backend]],
+  ["reason", "Reason", (step) => [step.reason]],
+];
+
+function stepsTable(details, captionText) {
+  const isShown = STEP_COLUMNS.map(([, , cells]) => details.steps.some((step) => cells(step, false, details).some(Boolean)));
+  const shown = STEP_COLUMNS.filter((column, index) => isShown[index]);
+  const body = element("tbody", null);
+  details.steps.forEach((step, index) => {
+    const isEnd = index === details.end;
+    body.append(element("tr", { class: step.tone + (isEnd ? " end" : "") + (step.isConcluded ? " concluded" : "") },
+      ...shown.map(([name, , cells]) => element("td", { class: name }, ...cells(step, isEnd, details).filter((cell) => cell !== null)))));
+  });
+  return element("table", { class: "steps" },
+    element("caption", null, captionText),
+    element("thead", null, element("tr", null,
+      ...shown.map(([name, title]) => element("th", { scope: "col", class: name }, title)))),
+    body);
+}
