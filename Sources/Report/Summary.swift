@@ -30,7 +30,7 @@ struct Summary {
     }
 
     var footer: String {
-        "Made by nattrace \(escaped(source.version)) of <span class=\"file\">\(escaped(wording.outside(source.name)))</span>. "
+        "Made by nattrace \(escaped(source.version)) of \(escaped(wording.outside(source.name))). "
             + "This page is one file: it loads nothing and sends nothing."
     }
 
@@ -45,8 +45,9 @@ struct Summary {
         let failed = total - established
         if total == 0 { return "No connection was recorded" }
         if total == 1 { return failed == 1 ? "The connection was not established" : "The connection was established" }
-        if failed == 0 { return "All \(total) connections were established" }
-        return (failed == total ? "None of \(total)" : "\(failed) of \(total)") + " connections "
+        if failed == 0 { return "All \(number(total)) connections were established" }
+        return (failed == total ? "None of \(number(total))" : "\(number(failed)) of \(number(total))")
+            + " connections "
             + (failed == 1 ? "was" : "were") + (failed == total ? "" : " not") + " established"
     }
 
@@ -59,7 +60,8 @@ struct Summary {
         let from = wording.date(start.time)
         let to = wording.date(max(sink.totals.time, start.time))
         // The same day is not said twice.
-        parts.append(from == to ? from : from + " to " + (to.prefix(10) == from.prefix(10) ? String(to.dropFirst(11)) : to))
+        parts.append(
+            from == to ? from : from + " to " + (to.prefix(10) == from.prefix(10) ? String(to.dropFirst(11)) : to))
         return parts.joined(separator: ", ")
     }
 
@@ -73,7 +75,9 @@ struct Summary {
                 "What it held up to there is explained here. Connections that were under way have the verdict that "
                     + "stood by then.")
         }
-        for (scope, kinds) in Dictionary(grouping: sink.losses.kinds, by: \.scope).sorted(by: { $0.value[0].since < $1.value[0].since }) {
+        for (scope, kinds) in Dictionary(grouping: sink.losses.kinds, by: \.scope).sorted(by: {
+            $0.value[0].since < $1.value[0].since
+        }) {
             html += notice(
                 scope == .output ? "Something was not told" : "Something was lost",
                 kinds.map { kind in
@@ -86,22 +90,25 @@ struct Summary {
         }
         let left = [
             (sink.store.leftOutFailed, "that failed"), (sink.store.leftOutSucceeded, "that were established"),
-        ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+        ].filter { $0.0 > 0 }.map { "\(number($0.0)) \($0.1)" }
         if !left.isEmpty {
             html += notice(
-                "The list below is cut", ["It has \(sink.store.count) connections and leaves out \(left.joined(separator: " and "))."],
+                "The list below is cut",
+                ["It has \(number(sink.store.count)) connections and leaves out \(left.joined(separator: " and "))."],
                 "They are counted in the table. To see others, make the report with a filter.")
         }
         let hidden = total - sink.kinds.kinds.values.reduce(0) { $0 + $1.count } - sink.kinds.others.values.reduce(0, +)
         if source.selection != VerdictSelection(), hidden > 0 {
-            html += "<p class=\"hint\">\(hidden) more \(hidden == 1 ? "connection" : "connections") passed the other "
-                + "filters and \(hidden == 1 ? "is" : "are") not shown: \(escaped(source.filter)).</p>\n"
+            html +=
+                "<p class=\"hint\">\(number(hidden)) more \(hidden == 1 ? "connection" : "connections") passed the "
+                + "other filters and \(hidden == 1 ? "is" : "are") not shown: \(escaped(source.filter)).</p>\n"
         }
         return html
     }
 
     private func notice(_ heading: String, _ lines: [String], _ meaning: String) -> String {
-        "<div class=\"notice\" role=\"note\"><strong><span aria-hidden=\"true\">⚠ </span>\(escaped(heading)).</strong>"
+        "<div class=\"notice\" role=\"note\"><strong><span aria-hidden=\"true\">⚠ </span>"
+            + "\(escaped(heading)).</strong>"
             + lines.map { " <span>\(escaped($0))</span>" }.joined(separator: "<br>")
             + (meaning.isEmpty ? "" : "<br>\(escaped(meaning))") + "</div>\n"
     }
@@ -123,8 +130,9 @@ struct Summary {
         var rest = sink.kinds.others
         for (key, kind) in rows.dropFirst(Self.maximumRows) { rest[key.code, default: 0] += kind.count }
         if !rest.isEmpty {
-            let words = VerdictCode.allCases.compactMap { code in rest[code].map { "\($0) \(code.rawValue)" } }
-            html += "<p class=\"hint\">And more that happened less often: \(escaped(words.joined(separator: ", "))).</p>\n"
+            let words = VerdictCode.allCases.compactMap { code in rest[code].map { "\(number($0)) \(code.rawValue)" } }
+            html +=
+                "<p class=\"hint\">And more that happened less often: \(escaped(words.joined(separator: ", "))).</p>\n"
         }
         return html + "</section>\n"
     }
@@ -142,11 +150,12 @@ struct Summary {
         let destination =
             "<span class=\"end\">\(escaped(key.dialled))</span>"
             + (key.translated.isEmpty
-                ? "" : " <span class=\"rewrite\"><span aria-hidden=\"true\">⇒ </span>"
-                + "<span class=\"spoken\">translated to </span>\(escaped(key.translated))</span>")
+                ? ""
+                : " <span class=\"rewrite\"><span aria-hidden=\"true\">⇒ </span>"
+                    + "<span class=\"spoken\">translated to </span>\(escaped(key.translated))</span>")
         return "<tr><th scope=\"row\">\(badge(key.code, key.outcome))</th><td>\(destination)</td><td>\(why)</td>"
             + "<td class=\"number\"><a href=\"\(escaped(link))\" aria-label=\"\(kind.count): show them in the list\">"
-            + "\(number(UInt64(kind.count)))</a></td></tr>\n"
+            + "\(number(kind.count))</a></td></tr>\n"
     }
 
     private func badge(_ code: VerdictCode, _ outcome: Outcome) -> String {
@@ -177,19 +186,24 @@ struct Summary {
         item("Filter of this page", source.filter.isEmpty ? "none" : wording.outside(source.filter))
         item("Observed by", backends(start))
         let codes = VerdictCode.allCases.compactMap { code in
-            sink.totals.verdicts[code].flatMap { $0 > 0 ? "\(number(UInt64($0))) \(code.rawValue)" : nil }
+            sink.totals.verdicts[code].flatMap { $0 > 0 ? "\(number($0)) \(code.rawValue)" : nil }
         }
         item("Connections", codes.isEmpty ? "none" : codes.joined(separator: ", "))
-        item("Events", "\(number(sink.totals.events)), \(sink.totals.lost == 0 ? "none lost" : "\(number(sink.totals.lost)) lost")")
+        item(
+            "Events",
+            "\(number(sink.totals.events)), \(sink.totals.lost == 0 ? "none lost" : "\(number(sink.totals.lost)) lost")"
+        )
         if let seen = sink.totals.observations {
             item("Observations in the kernel", "\(number(seen.made)) made, \(number(seen.lost)) lost")
         }
         html += "</dl>\n"
         let absent = start.missing.filter { $0.module == nil }
         if !absent.isEmpty {
-            html += "<p>What this kernel does not let be observed; steps marked ~ were concluded from later ones:</p><ul>\n"
+            html +=
+                "<p>What this kernel does not let be observed; steps marked ~ were concluded from later ones:</p><ul>\n"
             for missing in absent {
-                html += "<li><code>\(escaped(wording.outside(missing.hook)))</code>: \(escaped(wording.outside(missing.loss)))</li>\n"
+                html += "<li><code>\(escaped(wording.outside(missing.hook)))</code>: "
+                html += "\(escaped(wording.outside(missing.loss)))</li>\n"
             }
             html += "</ul>\n"
         }
@@ -203,7 +217,9 @@ struct Summary {
         return words.isEmpty ? "nothing" : words.joined(separator: ", ")
     }
 
-    /// `12 345`, with a space that is not broken.
+    private func number(_ value: Int) -> String { number(UInt64(max(0, value))) }
+
+    /// `12,345`
     private func number(_ value: UInt64) -> String {
         var groups: [Substring] = []
         var rest = Substring(String(value))
@@ -211,6 +227,6 @@ struct Summary {
             groups.append(rest.suffix(3))
             rest = rest.dropLast(3)
         }
-        return ([rest] + groups.reversed()).joined(separator: "\u{202f}")
+        return ([rest] + groups.reversed()).joined(separator: ",")
     }
 }

@@ -18,7 +18,9 @@ struct OutputFile {
         var target = stat()
         guard let path else {
             isMoved = false
-            if isInputKnown, fstat(STDOUT_FILENO, &target) == 0 { try Self.refuse("standard output", target, source, input) }
+            if isInputKnown, fstat(STDOUT_FILENO, &target) == 0 {
+                try Self.refuse("standard output", target, source, input)
+            }
             return
         }
         guard stat(path, &target) == 0 else {
@@ -77,7 +79,8 @@ struct OutputFile {
     }
 
     private static func refuse(_ what: String, _ target: stat, _ source: stat, _ input: String) throws {
-        guard source.st_mode & S_IFMT == S_IFREG, (target.st_dev, target.st_ino) == (source.st_dev, source.st_ino) else {
+        guard source.st_mode & S_IFMT == S_IFREG, (target.st_dev, target.st_ino) == (source.st_dev, source.st_ino)
+        else {
             return
         }
         throw Failure.usage("\(what) is the recording \(input) itself: write the page to another file")

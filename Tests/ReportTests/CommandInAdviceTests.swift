@@ -50,6 +50,7 @@ struct CommandInAdviceTests {
     func offersNothingToCopyThatAShellTakesApart(name: String) {
         #expect(!CommandInAdvice("See it: ip netns exec \(name) nft -a list ruleset").isPlain)
         #expect(
-            !CommandInAdvice("See it: nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n conntrack -L").isPlain)
+            !CommandInAdvice("See it: nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n conntrack -L").isPlain
+        )
     }
 }

@@ -50,7 +50,8 @@ func hostileVerdict(_ text: String) -> Verdict {
             .interface(name: text, addresses: []), .counter(name: text, value: 1),
             .listener(
                 Listener(
-                    address: IPAddress("10.0.0.2")!, port: 8080, isIPv6Only: nil, interface: .init(index: 1, name: text),
+                    address: IPAddress("10.0.0.2")!, port: 8080, isIPv6Only: nil,
+                    interface: .init(index: 1, name: text),
                     acceptQueue: 0, acceptQueueLimit: 1, inode: 1, process: process,
                     elsewhere: .init(inode: 6, name: text))),
         ],
@@ -80,7 +81,8 @@ func judged(
             rule: nil, process: nil, interface: "eth0", detail: .none, course: Course())
     ]
     let verdict = Verdict(
-        code: code, outcome: outcome ?? (code == .established ? .success : .failure), sentence: "It was \(code.rawValue).",
+        code: code, outcome: outcome ?? (code == .established ? .success : .failure),
+        sentence: "It was \(code.rawValue).",
         advice: [], evidence: [], checklist: Checklist(), stage: nil, function: nil, reason: nil, netns: 0,
         netnsName: nil, rule: nil, process: nil, time: 2000, duration: 0, isRevised: isRevised)
     return (verdict, connection)
@@ -106,7 +108,9 @@ struct ReadPage {
     }
 
     /// What is before the data.
-    var markup: Substring { html[..<(html.range(of: "<script type=\"application/octet-stream\"")?.lowerBound ?? html.endIndex)] }
+    var markup: Substring {
+        html[..<(html.range(of: "<script type=\"application/octet-stream\"")?.lowerBound ?? html.endIndex)]
+    }
 
     func between(_ start: String, _ stop: String) -> String? {
         guard let open = html.range(of: start), let close = html.range(of: stop, range: open.upperBound..<html.endIndex)

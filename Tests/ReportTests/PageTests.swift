@@ -44,7 +44,8 @@ struct PageTests {
         return sink
     }
 
-    @Test("It has each connection, with the verdict that stands and all steps in the terminal's words", arguments: names)
+    @Test(
+        "It has each connection, with the verdict that stands and all steps in the terminal's words", arguments: names)
     func complete(_ name: String) throws {
         let sink = try Self.replayed(name)
         let page = try ReadPage(sink.report)
@@ -52,7 +53,8 @@ struct PageTests {
         #expect(rows.count == sink.told.count)
         let style = TerminalStyle(colour: false, unicode: true)
         for (verdict, connection, count) in sink.told.values {
-            let row = try #require(rows.first { $0[3] == connection.dialled.source.description }, "\(connection.dialled)")
+            let row = try #require(
+                rows.first { $0[3] == connection.dialled.source.description }, "\(connection.dialled)")
             #expect(row[2] == verdict.code.rawValue)
             #expect(row[4] == connection.dialled.destination.description)
             let (strings, details) = try page.details(row[0], row[1])
@@ -100,9 +102,11 @@ struct PageTests {
         #expect(page.html.contains("<title>nattrace: The connection was not established on "))
     }
 
-    @Test("A revised verdict replaces the earlier one, and leads to it", arguments: [
-        "repaired-while-the-client-waits-ipv4-6.18"
-    ])
+    @Test(
+        "A revised verdict replaces the earlier one, and leads to it",
+        arguments: [
+            "repaired-while-the-client-waits-ipv4-6.18"
+        ])
     func keepsTheEarlierVerdict(_ name: String) throws {
         let page = try ReadPage(try Self.replayed(name).report)
         let rows = try page.rows
@@ -129,7 +133,9 @@ struct PageTests {
                 + " form-action 'none'")
         // Nothing is referred to, and no text is ever read as markup or as a program.
         let others = page.html.replacingOccurrences(of: "http://www.w3.org/2000/svg", with: "")
-        for part in ["src=", "url(", "@import", "http:", "https:", "<link", "innerHTML", "outerHTML", "eval(", "onclick"] {
+        for part in [
+            "src=", "url(", "@import", "http:", "https:", "<link", "innerHTML", "outerHTML", "eval(", "onclick",
+        ] {
             #expect(!others.contains(part), "\(part)")
         }
     }
@@ -151,7 +157,9 @@ struct PageTests {
         let hostile = try page(text)
         // Exactly the elements that a harmless text makes.
         #expect(try tags(hostile) == tags(page("harmless")))
-        #expect(hostile.html.components(separatedBy: "<script").count == (try page("harmless")).html.components(separatedBy: "<script").count)
+        #expect(
+            hostile.html.components(separatedBy: "<script").count
+                == (try page("harmless")).html.components(separatedBy: "<script").count)
         #expect(!hostile.html.unicodeScalars.contains("\u{202e}") && !hostile.html.unicodeScalars.contains("\u{2028}"))
         #expect(!hostile.html.utf8.contains(0) && !hostile.html.utf8.contains(0x1b))
         // And yet it is there, for whoever looks for it.
@@ -176,8 +184,10 @@ struct PageTests {
     func tellsWhatIsMissing() throws {
         let sink = ReportSink()
         sink.start(plainStart())
-        sink.loss(Loss(reason: "ring buffer full", scope: .observations, events: 1200, total: 1200, time: 1500, since: 0))
-        sink.loss(Loss(reason: "ring buffer full", scope: .observations, events: 34, total: 1234, time: 2500, since: 1500))
+        sink.loss(
+            Loss(reason: "ring buffer full", scope: .observations, events: 1200, total: 1200, time: 1500, since: 0))
+        sink.loss(
+            Loss(reason: "ring buffer full", scope: .observations, events: 34, total: 1234, time: 2500, since: 1500))
         sink.loss(Loss(reason: "too many", scope: .handshakes, events: 5, total: 5, time: 900, since: 0))
         let (verdict, connection) = judged(.noListener, 1)
         sink.verdict(verdict, of: connection)
@@ -185,7 +195,7 @@ struct PageTests {
         totals.verdicts = [.noListener: 1]
         sink.stop(totals)
         let page = try ReadPage(sink, ReportSource(name: "x", version: "1", damage: "x is damaged at byte 7"))
-        #expect(page.markup.contains("1\u{202f}234: ring buffer full"))
+        #expect(page.markup.contains("1,234: ring buffer full"))
         #expect(page.markup.contains(LossScope.observations.doubt) && page.markup.contains(LossScope.handshakes.doubt))
         #expect(page.markup.contains("x is damaged at byte 7."))
     }

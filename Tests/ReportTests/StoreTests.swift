@@ -62,7 +62,10 @@ struct StoreTests {
         #expect(sink.kinds.inOrder.map(\.kind.count) == [2, 1])
         tell(sink, .filterDropped, 2, isRevised: true)
         tell(sink, .noRoute, 2, isRevised: true)
-        #expect(sink.kinds.inOrder.map(\.key.code).sorted { $0.rawValue < $1.rawValue } == [.established, .noListener, .noRoute])
+        #expect(
+            sink.kinds.inOrder.map(\.key.code).sorted { $0.rawValue < $1.rawValue } == [
+                .established, .noListener, .noRoute,
+            ])
         #expect(sink.store.count == 3)
     }
 

@@ -157,7 +157,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
-        "replay a b", "report a b", "report a -o", "report a --json", "report a --output=", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay",
+        "replay a b", "report a b", "report a -o", "report a --json", "report a --output=", "-i abcdefghijklmnopq",
+        "--verdict x", "--addr localhost", "trace replay",
         "doctor gateway", "doctor --color blue",
     ])
     func refusesWhatThereIsNot(line: String) throws {
@@ -216,7 +217,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         for line in [["report", "--help"], ["help", "report"]] {
             let outcome = Nattrace.perform(line)
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
-            #expect(outcome.text.contains("USAGE: nattrace report FILE -o OUT.html") && outcome.text.contains("--dport"))
+            #expect(
+                outcome.text.contains("USAGE: nattrace report FILE -o OUT.html") && outcome.text.contains("--dport"))
         }
         for line in [["doctor", "--help"], ["help", "doctor"]] {
             let outcome = Nattrace.perform(line)

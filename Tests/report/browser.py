@@ -25,6 +25,7 @@ class Browser:
         self.driver = webdriver.Chrome(service=Service(DRIVER), options=options)
         self.driver.set_page_load_timeout(60)
         self.driver.set_script_timeout(60)
+        self.waiting = WebDriverWait(self.driver, PATIENCE, 0.02)
         return self
 
     def __exit__(self, *_):
@@ -62,10 +63,16 @@ class Browser:
         return self.driver.execute_async_script("const done = arguments[arguments.length - 1];" + script)
 
     def until(self, condition, what):
-        WebDriverWait(self.driver, PATIENCE, 0.02).until(lambda driver: driver.execute_script(f"return {condition}"), what)
+        self.waiting.until(lambda driver: driver.execute_script(f"return {condition}"), what)
 
     def wait(self, selector):
-        return WebDriverWait(self.driver, PATIENCE, 0.02).until(lambda _: next(iter(self.all(selector)), None), selector)
+        return self.waiting.until(lambda _: next(iter(self.all(selector)), None), f"there never was a {selector}")
+
+    def open_all(self):
+        """Opens every connection of the list, and waits for what is shown of them."""
+        self.run("document.querySelectorAll('#list details').forEach(item => { item.open = true; })")
+        self.until("document.querySelectorAll('.panel').length === document.querySelectorAll('#list details').length",
+                   "not all are opened")
 
     def all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
@@ -93,7 +100,9 @@ class Browser:
         self.command("Emulation.setEmulatedMedia", media=name)
 
     def printed(self):
-        return base64.b64decode(self.command("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=True)["data"])
+        """The page on A4, as PDF."""
+        paper = self.command("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=True)
+        return base64.b64decode(paper["data"])
 
     def picture(self, path):
         """Of the whole page, not of the window."""

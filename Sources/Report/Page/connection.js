@@ -6,7 +6,8 @@ async function connectionPanel(row) {
   const earlier = details.earlier ? await readDetails(...details.earlier) : null;
   const panel = element("div", { class: "panel" }, verdictOf(row, details));
   if (earlier) {
-    panel.append(element("p", { class: "earlier" }, element("strong", null, "What happened since has changed the verdict. "),
+    panel.append(element("p", { class: "earlier" },
+      element("strong", null, "What happened since has changed the verdict. "),
       "Before, it was ", badge(earlier.code, earlier.outcome), " " + earlier.sentence));
   }
   if (details.steps.length > 0) {
@@ -16,20 +17,26 @@ async function connectionPanel(row) {
       element("h3", { id: ladderID }, "Its way, as a ladder: " + count + ", time runs downwards"),
       scrolling("Ladder", drawing), legend(details, drawing),
       element("h3", null, "Its way, step by step"),
-      scrolling("Steps", stepsTable(details, count + ", in the order of time. ~ marks what was concluded from later steps, not seen.")));
+      scrolling("Steps", stepsTable(details, count + ", in the order of time. ~ marks what was concluded, not seen.")));
   } else {
-    panel.append(element("p", { class: "hint" }, "Its steps were left out, because there was too much to do when it was recorded."));
+    panel.append(hint("Its steps were left out, because there was too much to do when it was recorded."));
   }
-  if (details.omitted > 0) panel.append(element("p", { class: "hint" }, `… ${details.omitted} later steps were not kept.`));
-  panel.append(element("p", { class: "hint" }, `Connection ${row.id}, community id ${details.community}`));
+  if (details.omitted > 0) panel.append(hint(`… ${details.omitted} later steps were not kept.`));
+  panel.append(hint(`Connection ${row.id}, community id ${details.community}`));
   return panel;
+}
+
+function hint(text) {
+  return element("p", { class: "hint" }, text);
 }
 
 function verdictOf(row, details) {
   const list = element("dl", { class: "verdict" });
-  const item = (name, ...content) => list.append(element("div", null, element("dt", null, name), element("dd", null, ...content)));
+  const item = (name, ...content) => {
+    list.append(element("div", null, element("dt", null, name), element("dd", null, ...content)));
+  };
   item("why", element("strong", null, details.sentence));
-  if (row.isIncomplete) item("doubtful", "Observations were lost while this connection was under way: steps may be missing.");
+  if (row.isIncomplete) item("doubtful", "Observations were lost while it was under way: steps may be missing.");
   if (details.outcome !== "success") {
     if (details.where) item("where", details.where);
     if (details.checked) item("checked", details.checked);

@@ -12,11 +12,11 @@ async function readRows() {
   const { base, blocks } = await unpacked("index");
   const rows = [];
   for (const [block, strings, list] of blocks) {
-    for (const [index, start, duration, id, code, outcome, client, dialled, translated, words, sentence, flags] of list) {
+    for (const [index, start, duration, id, ...rest] of list) {
+      const flags = rest.pop();
+      const [code, outcome, client, dialled, translated, words, sentence] = rest.map((place) => strings[place]);
       rows.push({
-        block, index, duration, id, start: base + start,
-        code: strings[code], outcome: strings[outcome], client: strings[client], dialled: strings[dialled],
-        translated: strings[translated], words: strings[words], sentence: strings[sentence],
+        block, index, duration, id, start: base + start, code, outcome, client, dialled, translated, words, sentence,
         isRevised: (flags & 1) !== 0, isIncomplete: (flags & 2) !== 0,
       });
     }
@@ -38,6 +38,9 @@ function block(number) {
   return found;
 }
 
+const STEP_WORDS = ["action", "stage", "what", "tone", "remark", "role", "source", "destination", "numbers", "netns",
+  "device", "function", "backend", "reason"];
+
 /** All that is told of a connection. */
 async function readDetails(number, index) {
   const [strings, connections] = await block(number);
@@ -52,12 +55,9 @@ async function readDetails(number, index) {
     before: text(before), command: text(command), after: text(after), isPlain: isPlain === 1,
   }));
   details.steps = told.steps.map(([offset, flags, ...words]) => {
-    const [action, stage, what, tone, remark, role, source, destination, numbers, netns, device, func, backend, reason] =
-      words.map(text);
-    return {
-      offset, isConcluded: (flags & 1) !== 0, isAnswer: (flags & 2) !== 0, action, stage, what, tone, remark, role,
-      source, destination, numbers, netns, device, function: func, backend, reason,
-    };
+    const step = { offset, isConcluded: (flags & 1) !== 0, isAnswer: (flags & 2) !== 0 };
+    STEP_WORDS.forEach((name, place) => { step[name] = text(words[place]); });
+    return step;
   });
   return details;
 }

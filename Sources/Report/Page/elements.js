@@ -29,6 +29,11 @@ function badge(code, outcome) {
     element("span", { "aria-hidden": "true" }, (MARKS[outcome] ?? "?") + " "), code);
 }
 
+/** What is said where a connection that failed ended; it may not be known whether it did. */
+function endWords(outcome) {
+  return (outcome === "failure" ? MARKS.failure : MARKS.unknown) + " ended here";
+}
+
 /** `64.902 ms`, of microseconds. */
 function milliseconds(time) {
   return (time / 1000).toFixed(3) + " ms";

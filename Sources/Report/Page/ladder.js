@@ -78,7 +78,8 @@ const UNKNOWN_NETNS = "network namespace not known";
 function heads(lines, places, bands, height, into) {
   for (const band of bands) {
     const name = band.netns || UNKNOWN_NETNS;
-    into.append(label((band.start + band.end) / 2, 22, shortened(name, (band.end - band.start) / LADDER.character), "netns", "middle", name));
+    const shown = shortened(name, (band.end - band.start) / LADDER.bold);
+    into.append(label((band.start + band.end) / 2, 22, shown, "netns", "middle", name));
   }
   lines.forEach((line, index) => {
     const x = places[index];
@@ -105,10 +106,9 @@ function drawRow(row, y, front, back, { places, width, isEnd, outcome }) {
   const group = shape("g", { class: "step " + step.tone + (isEnd ? " end" : "") });
 
   if (isEnd) back.append(shape("rect", { class: "end-band", x: 0, y: y - 1, width, height: height - 2 }));
-  group.append(label(LADDER.gutter - 12, isEnd ? middle - 10 : middle + 4, "+" + milliseconds(step.offset), "time", "end"));
-  if (isEnd) {
-    group.append(label(LADDER.gutter - 12, middle + 6, (outcome === "failure" ? "✗" : "?") + " ended here", "end-word", "end"));
-  }
+  const margin = LADDER.gutter - 12;
+  group.append(label(margin, isEnd ? middle - 10 : middle + 4, "+" + milliseconds(step.offset), "time", "end"));
+  if (isEnd) group.append(label(margin, middle + 6, endWords(outcome), "end-word", "end"));
   if (from !== x) group.append(arrow(from, x, middle, row.isUnseen));
   if (row.onward) group.append(arrow(x, places[row.onward.line], middle + LADDER.onward, row.onward.isUnseen, middle));
   group.append(marker(x, middle, step, isEnd));
@@ -119,7 +119,8 @@ function drawRow(row, y, front, back, { places, width, isEnd, outcome }) {
     const shown = shortened(text, LONGEST_LABEL);
     const fits = start + shown.length * (isBold && index === 0 ? LADDER.bold : LADDER.character) <= width - 4;
     const line = y + 12 + LADDER.line * index;
-    group.append(label(fits ? start : width - 6, line, shown, index === 0 ? "what" : "detail", fits ? "start" : "end", text));
+    const [place, anchor] = fits ? [start, "start"] : [width - 6, "end"];
+    group.append(label(place, line, shown, index === 0 ? "what" : "detail", anchor, text));
   });
   front.append(group);
   return y + height;
@@ -140,7 +141,9 @@ function marker(x, y, step, isEnd) {
     return shape("g", { class: "marker" }, shape("circle", { cx: x, cy: y, r: 9 }),
       shape("path", { class: "cross", d: `M${x - 4} ${y - 4}L${x + 4} ${y + 4}M${x + 4} ${y - 4}L${x - 4} ${y + 4}` }));
   }
-  if (step.tone === "rewrite") return shape("path", { class: "marker", d: `M${x} ${y - 7}L${x + 7} ${y}L${x} ${y + 7}L${x - 7} ${y}Z` });
+  if (step.tone === "rewrite") {
+    return shape("path", { class: "marker", d: `M${x} ${y - 7}L${x + 7} ${y}L${x} ${y + 7}L${x - 7} ${y}Z` });
+  }
   if (step.tone === "failure") return shape("rect", { class: "marker", x: x - 5, y: y - 5, width: 10, height: 10 });
   return shape("circle", { class: "marker" + (step.isConcluded ? " concluded" : ""), cx: x, cy: y, r: 4.5 });
 }

@@ -38,7 +38,8 @@ function matching(rows, { text, verdict, failed }) {
     if (verdict && row.code !== verdict) return false;
     if (failed && row.outcome === "success") return false;
     if (words.length === 0) return true;
-    row.searched ??= [row.code, row.client, row.dialled, row.translated, row.words, row.sentence, row.id].join(" ").toLowerCase();
+    row.searched ??= [row.code, row.client, row.dialled, row.translated, row.words, row.sentence, row.id].join(" ")
+      .toLowerCase();
     return words.every((word) => row.searched.includes(word));
   });
 }

@@ -2,12 +2,12 @@
 
 const STEP_COLUMNS = [
   ["offset", "Time", (step) => [
-    step.isConcluded ? element("abbr", { class: "concluded", title: "concluded from later steps, not seen" }, "~") : null,
+    step.isConcluded ? element("abbr", { class: "concluded", title: "concluded from later steps" }, "~") : null,
     "+" + milliseconds(step.offset),
   ]],
   ["stage", "Stage", (step) => [step.stage]],
   ["what", "What happened", (step, isEnd, details) => [
-    isEnd ? element("strong", { class: "end-word" }, (details.outcome === "failure" ? "✗" : "?") + " ended here: ") : null,
+    isEnd ? element("strong", { class: "end-word" }, endWords(details.outcome) + ": ") : null,
     step.what, step.remark ? element("span", { class: "remark" }, step.remark) : null,
   ]],
   ["packet", "Packet", (step) => [
@@ -22,13 +22,14 @@ const STEP_COLUMNS = [
 ];
 
 function stepsTable(details, captionText) {
-  const isShown = STEP_COLUMNS.map(([, , cells]) => details.steps.some((step) => cells(step, false, details).some(Boolean)));
-  const shown = STEP_COLUMNS.filter((column, index) => isShown[index]);
+  // A column that would be empty is none.
+  const shown = STEP_COLUMNS.filter(([, , cells]) => (
+    details.steps.some((step) => cells(step, false, details).some(Boolean))));
   const body = element("tbody", null);
   details.steps.forEach((step, index) => {
     const isEnd = index === details.end;
     body.append(element("tr", { class: step.tone + (isEnd ? " end" : "") + (step.isConcluded ? " concluded" : "") },
-      ...shown.map(([name, , cells]) => element("td", { class: name }, ...cells(step, isEnd, details).filter((cell) => cell !== null)))));
+      ...shown.map(([name, , cells]) => element("td", { class: name }, ...cells(step, isEnd, details)))));
   });
   return element("table", { class: "steps" },
     element("caption", null, captionText),
