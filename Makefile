@@ -13,7 +13,7 @@ SHARE := $(BUILD)/share
 MANUAL := $(SHARE)/nattrace.1
 COMPLETIONS := $(addprefix $(SHARE)/,nattrace.bash _nattrace nattrace.fish)
 
-# Debian packages: to build, to run the live tests, and to run them in virtual machines.
+# Debian packages: to build, to run the live tests, to run them in virtual machines, and to open pages in a browser.
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
 PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
 # What the lines go through in the tests of pipelines (Tests/deploy/logs).
@@ -21,6 +21,7 @@ PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml
 PACKAGES += bash-completion zsh fish mandoc man-db
 PACKAGES += tshark
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
+PACKAGES += chromium chromium-driver python3-selenium
 
 # What benchmarks compare with; tests do without.
 BENCH_PACKAGES := bpftrace tcpdump
@@ -57,7 +58,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf man completions deps test test-unit test-cli test-live test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf man completions deps test test-unit test-cli test-live test-report test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -166,6 +167,9 @@ test-unit: bpf ## the Swift tests, and the tests of the test framework
 
 test-live: build ## live tests on the running kernel (ARGS='PATTERN --verbose')
 	$(Q)$(SUDO) Tests/live/run $(ARGS)
+
+test-report: dist ## pages of `nattrace report` in a real browser (ARGS='NAME', or '--screenshots FOLDER')
+	$(Q)Tests/report/run $(ARGS)
 
 test-vm: dist ## live tests in virtual machines (KERNEL=6.1 for one of them)
 	$(Q)Tests/run-all $(addprefix vm-,$(or $(KERNEL),6.1 6.12))

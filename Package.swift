@@ -26,10 +26,14 @@ let package = Package(
             name: "Output",
             dependencies: ["Handshake", "Examination", "Privileges", "CNattrace", "CZlib", "SystemSupport"]
         ),
+        .target(name: "CReportPage"),
+        .target(
+            name: "Report", dependencies: ["Handshake", "Output", "CReportPage", "CZlib", "SystemSupport"],
+            exclude: ["Page"]),
         .executableTarget(
             name: "nattrace",
             dependencies: [
-                "Handshake", "Examination", "HostFacts", "KernelTracer", "Output", "Privileges", "Rulesets",
+                "Handshake", "Examination", "HostFacts", "KernelTracer", "Output", "Privileges", "Report", "Rulesets",
                 "SystemSupport", "CNattrace",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -46,6 +50,8 @@ let package = Package(
         .testTarget(name: "nattraceTests", dependencies: ["nattrace", "Handshake"]),
         .testTarget(name: "OutputTests", dependencies: ["Output", "Handshake", "CNattrace"]),
         .testTarget(name: "PrivilegesTests", dependencies: ["Privileges", "CNattrace"]),
+        .testTarget(
+            name: "ReportTests", dependencies: ["Report", "Output", "Handshake", "CNattrace", "CZlib"]),
         .testTarget(name: "RulesetsTests", dependencies: ["Rulesets", "Handshake"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],

@@ -11,7 +11,7 @@ struct Nattrace: ParsableCommand {
         commandName: "nattrace",
         abstract: Trace.configuration.abstract,
         version: BuildFacts.text,
-        subcommands: [Trace.self, Replay.self, Doctor.self],
+        subcommands: [Trace.self, Replay.self, ReportCommand.self, Doctor.self],
         defaultSubcommand: Trace.self)
 
     /// The command that is meant where none is named.

@@ -54,3 +54,15 @@ struct ReplayRequest: Hashable, Sendable {
     var selection = VerdictSelection()
     var output = OutputRequest()
 }
+
+/// `nattrace report`
+struct ReportRequest: Hashable, Sendable {
+    /// The recording.
+    var path: String
+    var filter = ConnectionFilter()
+    /// The filters as on the command line, e.g. `--dport 80`; empty: none.
+    var filterText = ""
+    var selection = VerdictSelection()
+    /// The page; nil: standard output.
+    var output: String?
+}

@@ -9,6 +9,7 @@ struct Trace: ParsableCommand {
         usage: """
             nattrace [trace] [filters] [output]
             nattrace replay FILE [filters] [output]
+            nattrace report FILE -o OUT.html [filters]
             nattrace doctor [--json]
             """,
         discussion: """
@@ -19,6 +20,7 @@ struct Trace: ParsableCommand {
               sudo nattrace --netns blue --json  JSON lines, from one namespace only
               sudo nattrace --record night.ntr   record as well; stop with Ctrl-C
               nattrace replay night.ntr --verdict no_listener
+              nattrace report night.ntr -o night.html
               sudo nattrace doctor               what can be traced here
 
             Start it, then let the client dial. It follows each TCP handshake through interfaces, conntrack, \

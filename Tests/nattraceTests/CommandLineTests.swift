@@ -136,7 +136,12 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         ("--dport 80 extra", "unexpected argument 'extra'. See 'nattrace --help'."),
         ("rplay x", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
         ("help rplay", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
-        ("report x", "unknown command 'report': there are 'trace', 'replay' and 'doctor'. See 'nattrace --help'."),
+        ("reprt x", "unknown command 'reprt': did you mean 'report'? See 'nattrace --help'."),
+        (
+            "explain x",
+            "unknown command 'explain': there are 'trace', 'replay', 'report' and 'doctor'. See 'nattrace --help'."
+        ),
+        ("report", "missing expected argument '<file>'. See 'nattrace --help'."),
         ("replay", "missing expected argument '<file>'. See 'nattrace --help'."),
         ("-4 -6", "-4 and -6 exclude each other: leave both out to see IPv4 and IPv6. See 'nattrace --help'."),
         (
@@ -156,7 +161,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
-        "replay a b", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay", "help report",
+        "replay a b", "report a b", "report a -o", "report a --json", "report a --output=", "-i abcdefghijklmnopq",
+        "--verdict x", "--addr localhost", "trace replay",
         "doctor gateway", "doctor --color blue",
     ])
     func refusesWhatThereIsNot(line: String) throws {
@@ -174,6 +180,22 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         #expect(
             Nattrace.run { throw Failure(.notPermitted, "CAP_BPF is missing") }
                 == Nattrace.Outcome(status: .notPermitted, error: "CAP_BPF is missing"))
+    }
+
+    @Test func readsAReport() throws {
+        func report(_ line: String) throws -> ReportRequest {
+            let command = try Nattrace.parse(commandLine: line.split(separator: " ").map(String.init))
+            return try #require(command as? ReportCommand).request()
+        }
+        #expect(try report("report x.ntrace") == ReportRequest(path: "x.ntrace"))
+        #expect(try report("report x.ntrace -o -") == ReportRequest(path: "x.ntrace"))
+        var expected = ReportRequest(path: "x.ntrace", output: "y.html")
+        expected.filter.destinationPorts = [80...80]
+        expected.filter.netns = 7
+        expected.filterText = "--dport 80 --netns 7 --failed"
+        expected.selection.failedOnly = true
+        #expect(try report("report -o y.html x.ntrace --dport 80 --failed --netns 7") == expected)
+        #expect(try report("report x.ntrace --output=y.html --dport=80 --failed --netns=7") == expected)
     }
 
     @Test func keepsMessagesOnOneLine() throws {
@@ -195,6 +217,12 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
             let outcome = Nattrace.perform(line)
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
             #expect(outcome.text.contains("USAGE: nattrace replay FILE") && !outcome.text.contains("--backend"))
+        }
+        for line in [["report", "--help"], ["help", "report"]] {
+            let outcome = Nattrace.perform(line)
+            #expect(outcome.status == .done && outcome.error == nil, "\(line)")
+            #expect(
+                outcome.text.contains("USAGE: nattrace report FILE -o OUT.html") && outcome.text.contains("--dport"))
         }
         for line in [["doctor", "--help"], ["help", "doctor"]] {
             let outcome = Nattrace.perform(line)
