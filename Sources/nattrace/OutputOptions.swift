@@ -21,10 +21,14 @@ struct OutputOptions: ParsableArguments {
     @Flag(help: "Show each step as it happens.")
     var follow = false
 
+    @Flag(help: "A table of verdicts in place of each connection: how many ended how, and what to change.")
+    var summary = false
+
     @Option(
         help: ArgumentHelp(
-            "Show so many connections a second, count the others; 0: show all. Text only; JSON lines and recordings have"
-                + " all. (default: 40; in a replay all)", valueName: "n"),
+            "Show so many connections a second, count the others, and show what fails like one before in a line; 0: show"
+                + " all, in full. Text only; JSON lines and recordings have all. (default: 40; in a replay no limit)",
+            valueName: "n"),
         transform: Values.countFromZero)
     var blocksPerSecond: Int?
 
@@ -46,11 +50,18 @@ struct OutputOptions: ParsableArguments {
         if recordPath == "" {
             throw ValidationError("--record needs the name of a file to write")
         }
+        if summary && json {
+            throw ValidationError("--summary and --json exclude each other: the line nattrace.stop has the totals")
+        }
+        if summary && follow {
+            throw ValidationError("--summary and --follow exclude each other: leave one of them out")
+        }
     }
 
     var request: OutputRequest {
         OutputRequest(
-            json: json, recordPath: recordPath, color: color, follow: follow, blocksPerSecond: blocksPerSecond,
+            json: json, recordPath: recordPath, color: color, follow: follow, summary: summary,
+            blocksPerSecond: blocksPerSecond,
             count: count, duration: duration, unansweredAfter: unansweredAfter)
     }
 }
