@@ -75,6 +75,8 @@ public final class Explainer {
     public private(set) var verdictsGiven = 0
     /// No further verdict will be told: there is no use in going on.
     public var isExhausted: Bool { options.maximumVerdicts.map { verdictsGiven >= $0 } ?? false }
+    /// Connections that have no verdict yet.
+    public var inFlight: Int { table.inFlightCount }
     /// Connections that had to go before their end.
     public private(set) var evicted: UInt64 = 0
     /// Whether the owner falls behind: set by it. Of connections that begin meanwhile steps are told only if they
@@ -473,6 +475,8 @@ public final class Explainer {
         totals.verdicts[verdict.code, default: 0] += 1
         let isShown = slot.pointee.flags.contains(.shown)
         guard isShown || options.selection.takes(verdict) else { return }
+        // One that was not asked for was not told either.
+        if isShown, let known { verdict.replaces = Verdict.Replaced(code: known.code, rule: known.rule) }
         if !isShown, slot.pointee.flags.contains(.brief), verdict.outcome == .success {
             connection.isBrief = true
             slot.pointee.flags.insert(.leftOut)

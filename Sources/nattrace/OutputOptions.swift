@@ -27,9 +27,12 @@ struct OutputOptions: ParsableArguments {
     @Flag(help: "Show each step as it happens.")
     var follow = false
 
+    @Flag(help: "A table: how many ended how, and what to change.")
+    var summary = false
+
     @Option(
         help: ArgumentHelp(
-            "At most so many a second, as text (live: 40; 0: all).", valueName: "n"),
+            "At most so many a second, and repeated failures in a line (live: 40; 0: all).", valueName: "n"),
         transform: Values.countFromZero)
     var blocksPerSecond: Int?
 
@@ -54,18 +57,25 @@ struct OutputOptions: ParsableArguments {
         if pcapPath == "" {
             throw ValidationError("--pcap needs the name of a file to write")
         }
-        if pcapPath == PcapOutput.standardOutput, json || follow {
+        if pcapPath == PcapOutput.standardOutput, json || follow || summary {
             throw ValidationError(
-                "\(json ? "--json" : "--follow") and '--pcap -' both write to standard output: name a file for --pcap")
+                "\(json ? "--json" : follow ? "--follow" : "--summary") and '--pcap -' both write to standard output:"
+                    + " name a file for --pcap")
         }
         if let pcapPath, pcapPath == recordPath {
             throw ValidationError("--pcap and --record name the same file '\(pcapPath)': name two")
+        }
+        if summary && json {
+            throw ValidationError("--summary and --json exclude each other: the line nattrace.stop has the totals")
+        }
+        if summary && follow {
+            throw ValidationError("--summary and --follow exclude each other: leave one of them out")
         }
     }
 
     var request: OutputRequest {
         OutputRequest(
-            json: json, recordPath: recordPath, pcapPath: pcapPath, color: color, follow: follow,
+            json: json, recordPath: recordPath, pcapPath: pcapPath, color: color, follow: follow, summary: summary,
             blocksPerSecond: blocksPerSecond, count: count, duration: duration, unansweredAfter: unansweredAfter)
     }
 }

@@ -35,12 +35,15 @@ struct ReplaySession {
         var damage: RecordingError?
         sink.start(reader.header.start)
         do {
+            let progress = ReplayProgress(display.progress, of: reader)
             try explainer.replay(reader, upTo: limit) {
-                !explainer.isExhausted && display.state == .open && pcap?.output.state ?? .open == .open
+                progress.step()
+                return !explainer.isExhausted && display.state == .open && pcap?.output.state ?? .open == .open
             }
         } catch {
             damage = error
         }
+        display.settle()
         explainer.finish(
             at: max(explainer.time, reader.header.start.time),
             observations: limit == .max ? reader.end?.observations : nil)
@@ -50,5 +53,27 @@ struct ReplaySession {
         if case .failed(let error)? = pcap?.finish() { throw Failure(error) }
         display.status.summary(explainer.totals)
         if let damage { throw damage }
+    }
+}
+
+/// How far a recording is read, by its bytes.
+final class ReplayProgress {
+    private let line: ProgressLine
+    private let reader: RecordingReader
+    private var steps = 0
+
+    /// Observations between two looks at the clock.
+    private static let interval = 64
+
+    init(_ line: ProgressLine, of reader: RecordingReader) {
+        self.line = line
+        self.reader = reader
+    }
+
+    /// To be called for each observation.
+    func step() {
+        steps += 1
+        guard line.isActive, steps % Self.interval == 0 else { return }
+        line.update("reading \(reader.name)", fraction: reader.size.map { Double(reader.position) / Double($0) })
     }
 }

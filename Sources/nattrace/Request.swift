@@ -20,7 +20,10 @@ struct OutputRequest: Hashable, Sendable {
     var color = ColorChoice.auto
     /// Each step as it happens, and not only with the verdict.
     var follow = false
-    /// Blocks of text to show in a second, 0: all; nil: the default, which is all in a replay.
+    /// A table of verdicts in place of connections.
+    var summary = false
+    /// Blocks of text to show in a second, 0: all, and repeated failures in full; nil: the default, which is no limit
+    /// in a replay.
     var blocksPerSecond: Int?
     /// Stop after so many verdicts; nil: no limit.
     var count: Int?

@@ -57,7 +57,13 @@ final class TraceSession {
         }
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
-        tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits)
+        let display = Display(request.output, backlog: request.outputBacklog)
+        self.display = display
+        defer { display.progress.end() }
+        tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits) {
+            // Loading programs takes seconds on some machines, and says nothing meanwhile.
+            display.progress.update($0.words, fraction: $0.fraction, atOnce: true)
+        }
         facts = LiveFacts(names: tracer.names, symbols: tracer)
         let now = monotonicTime()
         let start = StartInfo(
@@ -76,12 +82,11 @@ final class TraceSession {
             start: start, unansweredAfter: options.unansweredAfter, maximumConnections: options.maximumConnections)
         let recorder = try recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
-        display = Display(request.output, backlog: request.outputBacklog)
         if let pcapPath { pcapFile = try pcapFile ?? PcapFile(pcapPath, beside: beside) }
         pcap = pcapFile.map {
             PcapOutput($0, hardware: architecture(), selection: request.selection, backlog: request.outputBacklog)
         }
-        sink = pcap.map { [display] in FanOutSink([display.sink, $0.sink]) } ?? display.sink
+        sink = pcap.map { FanOutSink([display.sink, $0.sink]) } ?? display.sink
         backlog = BacklogWatch(display, beside: pcap.map { [$0.output] } ?? [], on: loop)
         let facts = facts
         let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
@@ -102,7 +107,7 @@ final class TraceSession {
             display.status.note("cannot watch \(hook.name): \(why)")
         }
         loop.onSignal = { [unowned self] number in
-            if number == SIGWINCH { display.resized() } else { loop.stop() }
+            if number == SIGWINCH { resized() } else { loop.stop() }
         }
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
         backlog.onWrite = { [unowned self] in
@@ -234,7 +239,24 @@ final class TraceSession {
         look(at: display.flush())
         if let pcap { look(at: pcap.flush()) }
         if case .failed(let error)? = recorder?.flush() { fail(error) }
+        refresh()
         try backlog.watch()
+    }
+
+    /// What the numbers are now, for a terminal.
+    private func refresh() {
+        let now = monotonicTime()
+        display.refresh(at: now) {
+            RunFigures(
+                inFlight: explainer.inFlight, verdicts: explainer.totals.verdicts,
+                observations: explainer.totals.events, lost: explainer.totals.lost, elapsed: now &- start.time,
+                remaining: end.map { $0 > now ? $0 - now : 0 })
+        }
+    }
+
+    private func resized() {
+        display.resized()
+        refresh()
     }
 
     /// A reader that is gone is a reason to end, a full disk an error.
@@ -265,6 +287,7 @@ final class TraceSession {
         if let counts { reportLosses(counts, at: now) }
         explainer.finish(at: now, observations: explainer.isExhausted ? nil : counts?.observations.losing(undecodable))
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
+        display.settle()
         if case .failed(let error) = display.flush() { fail(error) }
         pcap?.flush()
         display.status.summary(explainer.totals)

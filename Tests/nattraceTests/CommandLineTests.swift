@@ -68,6 +68,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
                     duration: 120_000_000_000, unansweredAfter: 500_000_000))
         #expect(request.backend == .tracepoint)
         #expect(request.outputBacklog == 512 * 1024)
+        #expect(try trace("--summary --failed").output == OutputRequest(summary: true))
+        #expect(try replay("replay x --summary").output.summary)
         #expect(try trace("--blocks-per-second 0").output.blocksPerSecond == 0)
         #expect(request.filterText == "")
         #expect(try trace("--pcap -").output.pcapPath == "-")
@@ -145,6 +147,14 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         ("replay", "missing expected argument '<file>'. See 'nattrace --help'."),
         ("-4 -6", "-4 and -6 exclude each other: leave both out to see IPv4 and IPv6. See 'nattrace --help'."),
         (
+            "--summary --json",
+            "--summary and --json exclude each other: the line nattrace.stop has the totals. See 'nattrace --help'."
+        ),
+        (
+            "replay x --summary --follow",
+            "--summary and --follow exclude each other: leave one of them out. See 'nattrace --help'."
+        ),
+        (
             "--verdict no_listner",
             "the value 'no_listner' is invalid for '--verdict <code>': did you mean 'no_listener'?"
                 + " See 'nattrace --help'."
@@ -156,8 +166,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
-        "--pcap=", "--pcap - --json", "--pcap - --follow", "--pcap x --record x", "replay x --json --pcap -",
-        "--metrics 127.0.0.1:9000", "--summary", "doctor --dport 80", "--backend uprobe",
+        "--pcap=", "--pcap - --json", "--pcap - --follow", "--pcap - --summary", "--pcap x --record x",
+        "replay x --json --pcap -", "--metrics 127.0.0.1:9000", "--summary=5", "doctor --dport 80", "--backend uprobe",
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
