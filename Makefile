@@ -12,9 +12,11 @@ DIST := $(BUILD)/dist
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
 PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
+# What the documentation's commands use beside.
+PACKAGES += jq tcpdump libcap2-bin
 
 # What benchmarks compare with; tests do without.
-BENCH_PACKAGES := bpftrace tcpdump
+BENCH_PACKAGES := bpftrace
 
 # The first compiler that can compile for BPF: the one in PATH may be Swift's, or a build
 # without that target. Looked for only when a BPF program has to be compiled.
@@ -46,7 +48,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-docs test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -114,6 +116,9 @@ test-kernels: dist ## live tests on Debian's 5.10, 6.1, 6.12 and 7.2 with each b
 
 test-dist: dist ## the single file, in virtual machines with nothing else of ours (KERNEL=6.1)
 	$(Q)Tests/dist/run $(KERNEL)
+
+test-docs: dist ## every command of README.md and docs/, and what is shown of it
+	$(Q)Tests/run-all docs
 
 test-harness: ## the tests of the virtual machines themselves
 	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)
