@@ -18,6 +18,7 @@ def all_of(root, pages, program):
     yield "every option of the help is in reference.md", list(options(pages, program))
     yield "every verdict has its section in verdicts.md, and its line in the README", list(verdicts(root, pages))
     yield "pictures have every hook, stage and verdict, and no other", list(pictures(root))
+    yield "the README has its figures from performance.md", list(costs(pages))
     yield "the figures of performance.md are those of the measurements", list(figures(root, pages))
 
 
@@ -133,6 +134,18 @@ def pictures(root):
             yield f"no picture has the {kind} {name}"
         for name in sorted(drawn[kind] - wanted):
             yield f"a picture has the {kind} {name}, but there is none"
+
+
+def costs(pages):
+    text = "\n".join(pages["README.md"].lines)
+    section = text.partition("\n## What it costs\n")[2].partition("\n## ")[0]
+    told = re.findall(r"\b\d+\.\d+(?= %| MiB)|\b\d+(?= ms)", section)
+    if len(told) < 8:
+        yield f"the section on costs has only {told}"
+    measured = set(re.findall(r"(?<!\S)[\d.,]+(?!\S)", "\n".join(pages["docs/performance.md"].lines)))
+    for number in told:
+        if number not in measured:
+            yield f"README.md says {number}, which docs/performance.md has not"
 
 
 def figures(root, pages):
