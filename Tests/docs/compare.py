@@ -26,7 +26,7 @@ VARIES = [
     (r"\"pid\": \d+", '"pid": PID'),
     (rf"(?<=[\d\]][.:])0*{CLIENT_PORT}\b(?![.:]\d)", "PORT"),
     (rf"\b([sd]port=){CLIENT_PORT}\b", r"\1PORT"),
-    (rf"\"port\": {CLIENT_PORT}\b", '"port": PORT'),
+    (rf"\"port\": ?{CLIENT_PORT}\b", '"port": PORT'),
     (r"\b40265[3-9]\d{4}\b", "INODE"),
     # tcpdump: sequence numbers and time stamps. conntrack: how long an entry stays.
     (r"\b(seq|ack) \d{5,}", r"\1 NUMBER"),

@@ -115,14 +115,14 @@ def block(page, kind, opening, end):
 
 
 def whole(text):
-    """Whether a shell would take this for a command, and not wait for more: a backslash or a quote is open."""
+    """Whether a shell would take this for a command, and not wait for more: a quote is open, or the line ends in the middle."""
     if HEREDOC.search(text):
         return True
     try:
         shlex.split(text, comments=True)
     except ValueError:
         return False
-    return not text.endswith("\\")
+    return not text.rstrip().endswith(("\\", "|", "&&", "||"))
 
 
 def commands(page, kind, at, end):
