@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 # Pages whose commands run in a virtual machine with Debian's kernel 6.1. All others run on the running kernel, in
 # network, mount and host name namespaces of their own. A block can say otherwise (pages.py).
-IN_MACHINE = {"docs/tutorial.md", "docs/doctor.md", "docs/json-lines.md"}
+IN_MACHINE = {"docs/tutorial.md", "docs/doctor.md"}
 KERNEL = "6.1"
 
 
