@@ -9,6 +9,8 @@ from dataclasses import dataclass
 # network, mount and host name namespaces of their own. A block can say otherwise (pages.py).
 IN_MACHINE = {"docs/tutorial.md", "docs/doctor.md"}
 KERNEL = "6.1"
+# These come first: they show a machine in which nothing has loaded conntrack and nf_tables yet.
+FIRST = ["docs/doctor.md", "docs/json-lines.md"]
 
 
 @dataclass(frozen=True)
