@@ -16,11 +16,18 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import compare  # noqa: E402
+
 READY = re.compile(r"nattrace: tracing on |listening on ")
 # Seconds, for an emulated machine that others keep busy.
 LIMIT = 150
-# A verdict is given 50 ms after the last step: when nothing came for so long, nothing more comes.
-QUIET = 1.5
+# A verdict is given 50 ms after the last step. When nothing came for so long, nothing more comes: where what should come
+# is known, and where it is not, as when pages are renewed.
+PATIENCE = 30
+QUIET = 3
 TICK = 0.05
 
 
@@ -66,22 +73,23 @@ class Background:
         to be attached takes waiting."""
         if self.state != self.last or self.state[0] != "S" or "nattrace" in read(f"/proc/{self.pid}/cmdline"):
             self.last, self.since = self.state, time.monotonic()
-        return time.monotonic() - self.since > 2 * QUIET
+        return time.monotonic() - self.since > QUIET
 
 
 class Shell:
-    def __init__(self, settings, folder, environment):
-        self.folder, self.count, self.background = folder, 0, []
+    """A page's shell, which works in one folder and leaves what commands say in another."""
+
+    def __init__(self, where, folder, environment):
+        self.where, self.folder, self.environment = where, folder, environment
+        self.count, self.background = 0, []
         os.makedirs(folder)
-        self.environment = environment
-        self.where = settings
-        self.process = subprocess.Popen(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE, cwd=settings,
+        self.process = subprocess.Popen(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE, cwd=where,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
                                         start_new_session=True, text=True)
 
-    def run(self, text, patient):
-        """Returns output and status. `patient`: the page shows output here, so what is in the background may be about to
-        print some."""
+    def run(self, text, awaited):
+        """Returns output and status. `awaited(output)`: whether this is what should come, where what is in the background
+        may be about to print some of it; None: nothing of that belongs here."""
         self.count += 1
         path = os.path.join(self.folder, str(self.count))
         with open(path + ".sh", "w") as file:
@@ -91,18 +99,14 @@ class Shell:
         wait(lambda: read(path + ".done").endswith("\n"), "it did not end")
         status, *pid = read(path + ".done").split()
         output = read(path + ".out")
+        job = None
         if text.rstrip().endswith("&"):
             job = Background(int(pid[0]), path + ".out")
             wait(lambda: READY.search(read(job.path)) or not job.alive or listens(job.pid) or job.idle,
                  "it did not get ready")
-            if READY.search(read(job.path)):
-                self.wait_quiet(job.path)
-            output = job.news()
             self.background.append(job)
-        elif patient:
-            self.wait_quiet(*(job.path for job in self.background if job.tells))
-        if patient:
-            output += "".join(job.news() for job in self.background)
+        if awaited:
+            output = self.with_background(output if job is None else "", awaited)
         return ENDED.sub("", output), int(status)
 
     def until_interrupted(self, text):
@@ -122,12 +126,16 @@ class Shell:
                 process.wait()
         return read(path), process.returncode
 
-    @staticmethod
-    def wait_quiet(*paths):
-        sizes, since = None, time.monotonic()
-        while paths and time.monotonic() - since < QUIET:
-            if sizes != (sizes := [os.path.getsize(path) for path in paths]):
-                since = time.monotonic()
+    def with_background(self, output, awaited):
+        """The output, and what comes from the background until it is what should come, or nothing more does."""
+        since = time.monotonic()
+        while True:
+            tells = any(job.tells for job in self.background)
+            news = "".join(job.news() for job in self.background)
+            if news:
+                output, since = output + news, time.monotonic()
+            if not tells or awaited(ENDED.sub("", output)) or time.monotonic() - since > awaited.limit:
+                return output
             time.sleep(TICK)
 
     def end(self):
@@ -138,6 +146,16 @@ class Shell:
                 break
             time.sleep(TICK)
         self.process.wait()
+
+
+class Awaited:
+    """What a page shows, or None where that is to be found out."""
+
+    def __init__(self, kind, shown):
+        self.kind, self.shown, self.limit = kind, shown, QUIET if shown is None else PATIENCE
+
+    def __call__(self, output):
+        return self.shown is not None and compare.problem(self.kind, self.shown, output) is None
 
 
 def wait(done, trouble):
@@ -202,7 +220,7 @@ def main(plan_path, results_path):
                 begin = time.monotonic()
                 try:
                     output, status = (shell.until_interrupted(command["text"]) if command["interrupted"] else
-                                      shell.run(command["text"], command["patient"]))
+                                      shell.run(command["text"], Awaited(command["kind"], command["shown"]) if command["shows"] else None))
                     results[command["id"]] = {"output": output, "status": status}
                 except Trouble as trouble:
                     # What follows stands on it.
