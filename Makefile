@@ -13,15 +13,18 @@ SHARE := $(BUILD)/share
 MANUAL := $(SHARE)/nattrace.1
 COMPLETIONS := $(addprefix $(SHARE)/,nattrace.bash _nattrace nattrace.fish)
 
-# Debian packages: to build, to run the live tests, to run them in virtual machines, and to open pages in a browser.
+# Debian packages to build, to trace in namespaces, and to run virtual machines.
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
 PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
-# What the lines go through in the tests of pipelines (Tests/deploy/logs).
-PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml
-PACKAGES += bash-completion zsh fish mandoc man-db
-PACKAGES += tshark
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
-PACKAGES += chromium chromium-driver python3-selenium
+
+# What the tests use beside: shells and manuals (Tests/cli), a browser (Tests/report), Wireshark (pcapng), what the
+# lines go through (Tests/deploy), and what the documentation's commands use (Tests/docs).
+TEST_PACKAGES := bash-completion zsh fish mandoc man-db
+TEST_PACKAGES += chromium chromium-driver python3-selenium
+TEST_PACKAGES += tshark
+TEST_PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml
+TEST_PACKAGES += jq tcpdump libcap2-bin
 
 # What benchmarks compare with; tests do without.
 BENCH_PACKAGES := bpftrace tcpdump
@@ -58,7 +61,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf man completions deps test test-unit test-cli test-live test-report test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist bpf man completions deps test-deps test test-unit test-cli test-live test-report test-vm test-kernels test-dist test-docs test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -145,7 +148,7 @@ endef
 $(PROGRAM):
 	$(Q)echo 'make: there is no $@ yet: run make first' >&2; exit 1
 
-deps: ## install what is missing to build and test (Debian packages)
+deps: ## install what is missing to build, trace and run virtual machines (Debian packages)
 	$(Q)command -v apt-get >/dev/null || { echo 'make deps: no apt-get here: install what corresponds to $(PACKAGES)' >&2; exit 1; }
 	$(Q)missing=$$(for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -q ^installed || printf ' %s' $$p; done); \
@@ -156,10 +159,14 @@ deps: ## install what is missing to build and test (Debian packages)
 		{ echo 'make deps: Swift 6.1 or newer is needed, in PATH: https://www.swift.org/install/linux' >&2; exit 1; }
 
 # What is shipped is what is tested: the single file.
-test: dist ## all tests: unit, live on this kernel, live in virtual machines
+# A browser, shells and log shippers are many packages: only who runs all tests gets them.
+test-deps: ## install what the tests use beside
+	$(Q)$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(TEST_PACKAGES)'
+
+test: test-deps dist ## all tests: unit, live on this kernel, in virtual machines, documentation, what is in deploy/
 	$(Q)Tests/run-all
 
-test-cli: dist ## completions in real shells, the manual page, --version, make install
+test-cli: test-deps dist ## completions in real shells, the manual page, --version, make install
 	$(Q)Tests/run-all cli
 
 test-unit: bpf ## the Swift tests, and the tests of the test framework
@@ -168,7 +175,7 @@ test-unit: bpf ## the Swift tests, and the tests of the test framework
 test-live: build ## live tests on the running kernel (ARGS='PATTERN --verbose')
 	$(Q)$(SUDO) Tests/live/run $(ARGS)
 
-test-report: dist ## pages of `nattrace report` in a real browser (ARGS='NAME', or '--screenshots FOLDER')
+test-report: test-deps dist ## pages of `nattrace report` in a real browser (ARGS='NAME', or '--screenshots FOLDER')
 	$(Q)Tests/report/run $(ARGS)
 
 test-vm: dist ## live tests in virtual machines (KERNEL=6.1 for one of them)
@@ -179,6 +186,9 @@ test-kernels: dist ## live tests on Debian's 5.10, 6.1, 6.12 and 7.2 with each b
 
 test-dist: dist ## the single file, in virtual machines with nothing else of ours (KERNEL=6.1)
 	$(Q)Tests/dist/run $(KERNEL)
+
+test-docs: test-deps dist ## every command of README.md and docs/, and what is shown of it
+	$(Q)Tests/run-all docs
 
 test-harness: ## the tests of the virtual machines themselves
 	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)
