@@ -69,12 +69,12 @@ private func trimmed(_ lines: [String]) -> String {
     @Test func eightyColumns() {
         #expect(
             trimmed(lines(width: 80)) == """
-                   verdict                 dialled ⇒ translated                count  last seen
-                 ✗ listener_other_address  203.0.113.10:80 ⇒ 10.77.1.1:8080       12  00:00:10Z
+                   verdict                 dialled ⇒ translated              count  last seen
+                 ✗ listener_other_address  203.0.113.10:80 ⇒ 10.77.1.1:8080     12  00:00:10Z
                                            rule ip demo prerouting 4
-                 ✗ no_listener             10.77.0.1:22                            2  00:00:04Z
-                 ? unexplained             10.77.0.1:23                            1  00:00:06Z
-                 ✓ established             10.77.0.1:443                         801  23:59:59Z
+                 ✗ no_listener             10.77.0.1:22                          2  00:00:04Z
+                 ? unexplained             10.77.0.1:23                          1  00:00:06Z
+                 ✓ established             10.77.0.1:443                       801  23:59:59Z
                  what to change
                    203.0.113.10:80  Let webapp listen on 10.77.1.1, or on every address
                                     (0.0.0.0)
