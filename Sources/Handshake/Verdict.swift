@@ -110,10 +110,5 @@ public struct Verdict: Sendable {
     public struct Replaced: Hashable, Sendable {
         public var code: VerdictCode
         public var rule: Rule?
-
-        init(code: VerdictCode, rule: Rule?) {
-            self.code = code
-            self.rule = rule
-        }
     }
 }

@@ -53,16 +53,28 @@ public final class Footer {
             isShown = false
             return
         }
-        // Each row is written over the one before it, so that nothing flickers.
-        var text = "\r"
-        for (index, row) in rows.enumerated() {
-            text += row + "\u{1b}[K" + (index < rows.count - 1 ? "\r\n" : "")
-        }
-        text += "\u{1b}[J" + (rows.count > 1 ? "\u{1b}[\(rows.count - 1)A" : "") + "\r"
+        let known = isShown ? self.rows.count : 0
         self.rows = rows
         isShown = true
-        put(text)
+        put(Self.text(of: rows, known: known))
         advance()
+    }
+
+    /// Each row is written over the one before it, so that nothing flickers.
+    ///
+    /// The window may have become smaller without anybody having been told yet (tmux tells after a while). So rows
+    /// that are too long are cut by the terminal, not broken; and where there are rows already, the cursor goes
+    /// down without making the window scroll, and back to a place that was saved.
+    private static func text(of rows: [String], known: Int) -> String {
+        let isSaved = rows.count > 1 && rows.count <= known
+        var text = "\r\u{1b}[?7l" + (isSaved ? "\u{1b}7" : "")
+        for (index, row) in rows.enumerated() {
+            text += row + "\u{1b}[K"
+            if index < rows.count - 1 { text += isSaved ? "\r\u{1b}[1B" : "\r\n" }
+        }
+        text += "\u{1b}[J"
+        text += isSaved ? "\u{1b}8" : (rows.count > 1 ? "\u{1b}[\(rows.count - 1)A" : "") + "\r"
+        return text + "\u{1b}[?7h"
     }
 
     /// Takes the rows away. False: the terminal has not taken that yet, so nothing else may be written to it.

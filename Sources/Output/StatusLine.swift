@@ -39,7 +39,7 @@ public struct StatusLine {
 
     public init(_ style: TerminalStyle) { self.style = style }
 
-    /// `nattrace: 0:42 · 12 in flight · 3 of 15 failed · 1240 observations/s · none lost`, or as much of it as a row of
+    /// `nattrace: 0:42 · 12 in flight · 3 of 15 failed · 1240 events/s · none lost`, or as much of it as a row of
     /// `width` columns has room for: losses are never left out.
     public mutating func row(_ figures: RunFigures, width: Int) -> String {
         measure(figures)
@@ -50,7 +50,7 @@ public struct StatusLine {
         let time = figures.remaining.map { Part(Self.clock($0) + " left") } ?? Part(Self.clock(figures.elapsed))
         // In the order of importance, each with its place from left to right.
         var candidates = [(1, verdicts), (0, time), (2, Part("\(figures.inFlight) in flight"))]
-        candidates.append((3, Part("\(rate) \(rate == 1 ? "observation" : "observations")/s")))
+        candidates.append((3, Part("\(rate) \(rate == 1 ? "event" : "events")/s")))
         candidates.insert((4, losses), at: figures.lost == 0 ? 4 : 0)
 
         let head = "nattrace: "

@@ -48,9 +48,10 @@ struct SummaryText {
             return entry
         }
         let losses = lossLines(width)
-        let advice = advice(of: laidOut, width: width, isCut: height != nil)
-        guard let height else { return assembled(laidOut, layout, advice.flatMap(\.self), losses, notShown: 0) }
-        return fitted(laidOut, layout, advice, losses, height)
+        let whole = advice(of: laidOut, width: width, isCut: false).flatMap(\.self)
+        let all = assembled(laidOut, layout, whole, losses, notShown: 0)
+        guard let height, all.count > height else { return all }
+        return fitted(laidOut, layout, advice(of: laidOut, width: width, isCut: true), losses, height)
     }
 
     // MARK: what there is room for
@@ -145,7 +146,7 @@ struct SummaryText {
         layout.count = max(layout.count, widest(\.count))
         let way = max(widest(\.way), columns(wayHeading))
         // What is left for the way and what may stand beside it.
-        var room = max(width - layout.indent - 2 - layout.count - 2 - layout.last, 16)
+        var room = max(width - layout.indent - 2 - layout.count - 2 - layout.last, 8)
         layout.way = min(way, room)
         room -= layout.way + 2
         let rule = widest(\.rule)
@@ -164,7 +165,9 @@ struct SummaryText {
     private func header(_ layout: Layout) -> String {
         style.paint(
             line(
-                layout, mark: " ", code: "verdict", way: wayHeading, rule: "rule", clients: "from", count: "count",
+                layout, mark: " ", code: "verdict",
+                way: clipped(wayHeading, to: layout.way, ellipsis: style.ellipsis), rule: "rule", clients: "from",
+                count: "count",
                 last: "last seen"), .dim)
     }
 

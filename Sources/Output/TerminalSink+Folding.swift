@@ -30,25 +30,18 @@ extension TerminalSink: BlockSink {
         endsWithRepeat = true
     }
 
-    /// ` … no_listener again: 198.51.100.7:41234 → 203.0.113.10:80, 12 times so far`, and when.
+    /// ` … 23:59:59Z no_listener again, 12 times: 198.51.100.7:41234 → 203.0.113.10:80`
     private func repetition(_ block: RepeatedBlock) -> [String] {
         let head = " \(style.ellipsis) "
+        let time = clock.timeOfDay(block.time).prefix(8) + "Z "
         let code = block.code.rawValue
         let text =
-            "\(code) again: \(style.flow(block.tuple.source, block.tuple.destination)),"
-            + " \(block.count)\(gluedSpace)times\(gluedSpace)so\(gluedSpace)far"
-        let time = clock.timeOfDay(block.time)
-        let width = usableWidth - 1 - columns(head)
-        let parts = wrapped(text, width: width)
-        return parts.enumerated().map { index, part in
-            let isFirst = index == 0
-            var shown = isFirst ? head : String(repeating: " ", count: columns(head))
-            shown += isFirst ? style.paint(code, .bad) + part.dropFirst(code.count) : part
-            let gap = width - columns(part) - time.utf8.count
-            if index == parts.count - 1, gap >= 2 {
-                shown += String(repeating: " ", count: gap) + style.paint(time, .dim)
-            }
-            return shown
+            "\(code)\(gluedSpace)again, \(block.count)\(gluedSpace)times:"
+            + " \(style.flow(block.tuple.source, block.tuple.destination))"
+        let indent = columns(head) + time.count
+        return wrapped(text, width: usableWidth - 1 - indent).enumerated().map { index, part in
+            guard index == 0 else { return String(repeating: " ", count: indent) + part }
+            return head + style.paint(String(time), .dim) + style.paint(code, .bad) + part.dropFirst(code.count)
         }
     }
 

@@ -46,19 +46,28 @@ private final class Screen {
 
 private let erased = "\r\u{1b}[J"
 
+/// One row, as it is drawn.
+private func row(_ text: String) -> String { "\r\u{1b}[?7l\(text)\u{1b}[K\u{1b}[J\r\u{1b}[?7h" }
+
 @Suite struct FooterTests {
     @Test func rowsReplaceThoseBefore() {
         let screen = Screen()
         let footer = Footer(outlet: screen.outlet, isOurs: { true })
         footer.draw(["one", "two"])
-        #expect(screen.came() == "\rone\u{1b}[K\r\ntwo\u{1b}[K\u{1b}[J\u{1b}[1A\r")
+        #expect(screen.came() == "\r\u{1b}[?7lone\u{1b}[K\r\ntwo\u{1b}[K\u{1b}[J\u{1b}[1A\r\u{1b}[?7h")
         footer.draw(["one", "two"])
         #expect(screen.came() == "")
+        // Nothing scrolls where the rows are there already.
+        footer.draw(["one", "more"])
+        #expect(
+            screen.came() == "\r\u{1b}[?7l\u{1b}7one\u{1b}[K\r\u{1b}[1Bmore\u{1b}[K\u{1b}[J\u{1b}8\u{1b}[?7h")
         footer.draw(["three"])
-        #expect(screen.came() == "\rthree\u{1b}[K\u{1b}[J\r")
+        #expect(screen.came() == row("three"))
         footer.resized()
         footer.draw(["three"])
-        #expect(screen.came() == "\rthree\u{1b}[K\u{1b}[J\r")
+        #expect(screen.came() == row("three"))
+        footer.draw(["four", "five"])
+        #expect(screen.came().contains("\r\n"))
         #expect(footer.isShown && !footer.isTakenAway)
         #expect(footer.erase())
         #expect(screen.came() == erased)
@@ -124,7 +133,7 @@ private let erased = "\r\u{1b}[J"
         #expect(screen.came() == String(repeating: "x", count: filled))
         #expect(output.flush() == .open)
         #expect(output.awaited == nil)
-        #expect(screen.came() == "\rstatus\u{1b}[K\u{1b}[J\r" + erased + "a block\n")
+        #expect(screen.came() == row("status") + erased + "a block\n")
     }
 
     @Test func aReaderThatIsGoneEndsIt() {
@@ -156,24 +165,24 @@ private let erased = "\r\u{1b}[J"
     @Test func saysHowItGoes() {
         #expect(
             row(figures(at: 42, 42 * 124))
-                == "nattrace: 0:42 · 3 of 15 failed · 12 in flight · 124 observations/s · none lost")
+                == "nattrace: 0:42 · 3 of 15 failed · 12 in flight · 124 events/s · none lost")
         #expect(
             row(figures(at: 3723), width: 120, unicode: false)
-                == "nattrace: 1:02:03 | 3 of 15 failed | 12 in flight | 0 observations/s | none lost")
+                == "nattrace: 1:02:03 | 3 of 15 failed | 12 in flight | 0 events/s | none lost")
         let nothing = RunFigures(
             inFlight: 0, verdicts: [:], observations: 0, lost: 0, elapsed: 0, remaining: 90 * second)
-        #expect(row(nothing) == "nattrace: 1:30 left · no verdict yet · 0 in flight · 0 observations/s · none lost")
+        #expect(row(nothing) == "nattrace: 1:30 left · no verdict yet · 0 in flight · 0 events/s · none lost")
     }
 
     @Test func theRateIsThatOfTheLastSecond() {
         var line = StatusLine(TerminalStyle(colour: false, unicode: true))
         _ = line.row(figures(at: 1, 1000), width: 79)
-        #expect(line.row(figures(at: 3, 1500), width: 79).contains(" 250 observations/s "))
+        #expect(line.row(figures(at: 3, 1500), width: 79).contains(" 250 events/s "))
         // Drawn anew within a moment: the same rate.
         var soon = figures(at: 3, 1501)
         soon.elapsed += 1000
-        #expect(line.row(soon, width: 79).contains(" 250 observations/s "))
-        #expect(line.row(figures(at: 4, 1501), width: 79).contains(" 1 observation/s "))
+        #expect(line.row(soon, width: 79).contains(" 250 events/s "))
+        #expect(line.row(figures(at: 4, 1501), width: 79).contains(" 1 event/s "))
     }
 
     @Test func lossesAreRedAndNeverLeftOut() {
@@ -206,7 +215,7 @@ private let erased = "\r\u{1b}[J"
             now = 5_000_000_000 + time * 1_000_000
             line.update(text, fraction: fraction.map { $0 + Double(time) / 10_000_000 }, atOnce: atOnce)
             let came = screen.came()
-            return came.isEmpty ? nil : came.replacing(/\r|\u{1b}\[[0-9]*[JKA]/, with: "")
+            return came.isEmpty ? nil : came.replacing(/\r|\u{1b}\[[?0-9]*[JKAlh]/, with: "")
         }
         line.end()
         #expect(screen.came() == (rows.contains { $0 != nil } ? erased : ""))

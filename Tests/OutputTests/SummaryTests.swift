@@ -69,14 +69,15 @@ private func trimmed(_ lines: [String]) -> String {
     @Test func eightyColumns() {
         #expect(
             trimmed(lines(width: 80)) == """
-                   verdict                 dialled ⇒ translated                count  last seen
-                 ✗ listener_other_address  203.0.113.10:80 ⇒ 10.77.1.1:8080       12  00:00:10Z
+                   verdict                 dialled ⇒ translated              count  last seen
+                 ✗ listener_other_address  203.0.113.10:80 ⇒ 10.77.1.1:8080     12  00:00:10Z
                                            rule ip demo prerouting 4
-                 ✗ no_listener             10.77.0.1:22                            2  00:00:04Z
-                 ? unexplained             10.77.0.1:23                            1  00:00:06Z
-                 ✓ established             10.77.0.1:443                         801  23:59:59Z
+                 ✗ no_listener             10.77.0.1:22                          2  00:00:04Z
+                 ? unexplained             10.77.0.1:23                          1  00:00:06Z
+                 ✓ established             10.77.0.1:443                       801  23:59:59Z
                  what to change
-                   203.0.113.10:80  Let webapp listen on 10.77.1.1, or on every address (0.0.0.0)
+                   203.0.113.10:80  Let webapp listen on 10.77.1.1, or on every address
+                                    (0.0.0.0)
                    10.77.0.1:22  Start sshd
                 """)
     }
@@ -84,15 +85,15 @@ private func trimmed(_ lines: [String]) -> String {
     @Test func wideTablesHaveTheRuleAndTheClientsBesideIt() {
         #expect(
             trimmed(Array(lines(width: 140).prefix(5))) == """
-                   verdict                 dialled ⇒ translated              rule                       from                        \
+                   verdict                 dialled ⇒ translated              rule                       from                      \
                   count  last seen
-                 ✗ listener_other_address  203.0.113.10:80 ⇒ 10.77.1.1:8080  rule ip demo prerouting 4  198.51.100.7                \
+                 ✗ listener_other_address  203.0.113.10:80 ⇒ 10.77.1.1:8080  rule ip demo prerouting 4  198.51.100.7              \
                      12  00:00:10Z
-                 ✗ no_listener             10.77.0.1:22                                                 198.51.100.8, 198.51.100.9  \
+                 ✗ no_listener             10.77.0.1:22                                                 198.51.100.8, 198.51.100.9\
                       2  00:00:04Z
-                 ? unexplained             10.77.0.1:23                                                 198.51.100.7                \
+                 ? unexplained             10.77.0.1:23                                                 198.51.100.7              \
                       1  00:00:06Z
-                 ✓ established             10.77.0.1:443                                                198.51.100.7                \
+                 ✓ established             10.77.0.1:443                                                198.51.100.7              \
                     801  23:59:59Z
                 """)
         // Not so wide: the rule comes first.
@@ -138,7 +139,7 @@ private func trimmed(_ lines: [String]) -> String {
             if height >= 10 { #expect(shown.contains { $0.contains("Let webapp listen") }, "\(height)") }
         }
         // All that there is, where it fits.
-        #expect(lines(width: 80, height: 9) == lines(width: 80, height: 20))
+        #expect(lines(width: 80, height: 10) == lines(width: 80))
         #expect(!lines(width: 80, height: 9).contains { $0.contains("not shown") })
     }
 
@@ -148,7 +149,14 @@ private func trimmed(_ lines: [String]) -> String {
             let one = ended(.dropped, to: endpoint("10.0.0.1", 1), advice: [advice])
             take(one.verdict, one.connection)
         }
-        #expect(lines(one, width: 80, height: 24).last?.hasSuffix("…") == true)
+        #expect(lines(one, width: 80, height: 5).last?.hasSuffix("…") != true)
+        #expect(lines(one, width: 80, height: 24) == lines(one, width: 80))
+        let crowded = table { take in
+            tell(take)
+            let last = ended(.dropped, to: endpoint("10.0.0.1", 1), advice: [advice])
+            take(last.verdict, last.connection)
+        }
+        #expect(lines(crowded, width: 80, height: 13).contains { $0.hasSuffix("…") })
         #expect(lines(one, width: 80).last?.hasSuffix("end") == true)
     }
 
@@ -202,7 +210,7 @@ private func trimmed(_ lines: [String]) -> String {
         #expect(scanned.failures.inOrder[0].kind.code == .dropped)
         #expect(scanned.failures.inOrder[0].count == 10)
         let shown = lines(scanned, width: 80)
-        #expect(shown.contains { $0.contains("✗ other") && $0.contains("4498") })
+        #expect(shown.contains { $0.contains("✗ other") && $0.contains("4489") })
         #expect(shown.contains { $0.contains("✓ other") && $0.contains("4872") })
     }
 

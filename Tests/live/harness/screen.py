@@ -1,6 +1,7 @@
 """A terminal's screen, as far as the program may use one: what is on it, and what has scrolled out of it.
 
-Text, carriage return, line feed, `ESC [ n A`, `ESC [ K`, `ESC [ J` and colours; all else is noted in `unknown`. Rows that
+Text, carriage return, line feed, colours, `ESC [ n A` and `B`, `ESC [ K`, `ESC [ J`, `ESC 7` and `8` (the cursor's place),
+`ESC [ ? 7 h` and `l` (whether long rows go on in the next one); all else is noted in `unknown`. Rows that
 are longer than the window is wide go on in the next one, and are broken anew when the width changes, as tmux and most
 terminals do it.
 """
@@ -18,6 +19,8 @@ class Screen:
         # Each row, and whether the next one goes on with it.
         self._lines, self._goes_on = [""], [False]
         self._row = self._column = 0
+        self._wraps = True
+        self._saved = (0, 0)
         self._rest = b""
 
     def feed(self, data):
@@ -35,6 +38,9 @@ class Screen:
             if found:
                 self._obey(*found.groups())
                 place = found.end()
+            elif text[place:place + 2] in ("\x1b7", "\x1b8"):
+                self._remember(text[place + 1] == "7")
+                place += 2
             else:
                 self._put(text[place])
                 place += 1
@@ -58,6 +64,13 @@ class Screen:
         return self._row, self._column
 
     def resize(self, rows, columns):
+        # What gets too low loses what is below the cursor first.
+        surplus = len(self._lines) - self._top - rows
+        while surplus > 0 and len(self._lines) - 1 > self._row:
+            self._lines.pop()
+            self._goes_on.pop()
+            surplus -= 1
+        self._goes_on[-1] = False
         self.rows = rows
         if columns == self.columns:
             return
@@ -65,7 +78,6 @@ class Screen:
         while len(self._lines) - 1 > self._row and not self._lines[-1].rstrip():
             self._lines.pop()
             self._goes_on.pop()
-        self._goes_on[-1] = False
         self.columns = columns
         lines, goes_on, cursor, begin = [], [], None, 0
         while begin < len(self._lines):
@@ -102,6 +114,8 @@ class Screen:
         elif character < " " or character == "\x7f":
             self.unknown.append(character)
         else:
+            if self._column == self.columns and not self._wraps:
+                self._column -= 1
             if self._column == self.columns:
                 self._goes_on[self._row] = True
                 self._row, self._column = self._row + 1, 0
@@ -110,12 +124,24 @@ class Screen:
             self._lines[self._row] = line[:self._column] + character + line[self._column + 1:]
             self._column += 1
 
+    def _remember(self, is_saved):
+        # By its place in the window, wherever the text has gone meanwhile.
+        if is_saved:
+            self._saved = (self._row - self._top, self._column)
+        else:
+            self._row, self._column = self._top + self._saved[0], self._saved[1]
+
     def _obey(self, numbers, letter):
         if letter == "m":
             self.colours += 1
+        elif numbers == "?7" and letter in "hl":
+            self._wraps = letter == "h"
         elif letter == "A":
             # No further than the window's first row: what is above it cannot be reached.
             self._row = max(self._top, self._row - int(numbers or 1))
+        elif letter == "B":
+            self._row = min(self._top + self.rows - 1, self._row + int(numbers or 1))
+            self._make_row()
         elif letter == "K" and not numbers:
             self._lines[self._row] = self._lines[self._row][:self._column]
             self._goes_on[self._row] = False
