@@ -29,8 +29,10 @@ struct Summary {
         return html
     }
 
+    /// Who reads a ticket need not know the folders of who wrote it.
     var footer: String {
-        "Made by nattrace \(escaped(source.version)) of \(escaped(wording.outside(source.name))). "
+        let name = source.name.split(separator: "/").last.map(String.init) ?? source.name
+        return "Made by nattrace \(escaped(source.version)) of \(escaped(wording.outside(name))). "
             + "This page is one file: it loads nothing and sends nothing."
     }
 

@@ -64,7 +64,7 @@ function columns(lines) {
     x += LADDER.gap;
     if (isLast) {
       const band = bands[bands.length - 1];
-      const wanted = Math.min(textWidth(line.netns || UNKNOWN_NETNS) + 20, 190);
+      const wanted = Math.min(netnsName(line.netns).length * LADDER.bold + 20, 190);
       x = Math.max(x, band.start + wanted);
       band.end = x;
       x += 10;
@@ -73,11 +73,15 @@ function columns(lines) {
   return { places, bands, width: Math.max(x + 8, 640) };
 }
 
-const UNKNOWN_NETNS = "network namespace not known";
+/** One without a name has its number, which says little by itself. */
+function netnsName(netns) {
+  if (!netns) return "network namespace not known";
+  return /^\d+$/.test(netns) ? "netns " + netns : netns;
+}
 
 function heads(lines, places, bands, height, into) {
   for (const band of bands) {
-    const name = band.netns || UNKNOWN_NETNS;
+    const name = netnsName(band.netns);
     const shown = shortened(name, (band.end - band.start) / LADDER.bold);
     into.append(label((band.start + band.end) / 2, 22, shown, "netns", "middle", name));
   }
