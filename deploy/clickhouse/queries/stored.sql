@@ -9,12 +9,9 @@ SELECT
     round(sum(bytes_on_disk) / stored_rows, 1) AS bytes_a_row,
     round(sum(data_uncompressed_bytes) / sum(data_compressed_bytes), 1) AS compression,
     count() AS parts,
-    min(min_date) AS oldest,
-    max(max_date) AS newest
-FROM (
-    SELECT *, toDate(partition) AS min_date, toDate(partition) AS max_date
-    FROM system.parts
-    WHERE database = 'nattrace' AND active AND rows > 0
-)
+    min(partition) AS oldest,
+    max(partition) AS newest
+FROM system.parts
+WHERE database = 'nattrace' AND active AND rows > 0
 GROUP BY table
 ORDER BY sum(bytes_on_disk) DESC
