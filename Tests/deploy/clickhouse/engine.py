@@ -1,0 +1,85 @@
+"""ClickHouse in its embedded form (chdb), with the schema and the queries as they are shipped."""
+
+import json
+import os
+import re
+import tempfile
+
+from chdb import session
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+SHIPPED = os.path.join(ROOT, "deploy", "clickhouse")
+QUERIES = os.path.join(SHIPPED, "queries")
+
+
+class Engine:
+    """One database, on disk, in a folder of its own. The engine allows one in a process."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._session = session.Session(os.path.join(folder, "state"))
+        self.create()
+
+    def create(self):
+        for statement in statements(shipped("schema.sql")):
+            self._session.query(statement)
+
+    def empty(self):
+        """As it was at the start."""
+        self._session.query("DROP DATABASE IF EXISTS nattrace SYNC")
+        self.create()
+
+    def close(self):
+        self._session.close()
+
+    def rows(self, sql, **parameters):
+        """A query's rows, as dictionaries."""
+        text = str(self._session.query(sql + "\nSETTINGS output_format_json_quote_64bit_integers = 0", "JSONEachRow",
+                                       params=texts(parameters)))
+        # Not splitlines(): texts may have other ends of lines in them.
+        return [json.loads(line) for line in text.split("\n") if line]
+
+    def value(self, sql, **parameters):
+        (row,) = self.rows(sql, **parameters)
+        (value,) = row.values()
+        return value
+
+    def run(self, name, **parameters):
+        """One of the shipped queries."""
+        return self.rows(shipped(os.path.join("queries", name + ".sql")), **parameters)
+
+    def answer(self, name, **parameters):
+        """The engine's own answer to a shipped query: also what it cost."""
+        return self._session.query(shipped(os.path.join("queries", name + ".sql")), "JSONEachRow", params=texts(parameters))
+
+    def execute(self, sql, **parameters):
+        return self._session.query(sql, params=texts(parameters))
+
+    def insert(self, lines, host=None):
+        """Sends lines of text as a shipper does: with the statement that docs/fleet.md names, or with the host given."""
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".lines") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            columns, parameters = ("line", {}) if host is None else ("{host:String} AS host, line", {"host": host})
+            names = "(line)" if host is None else "(host, line)"
+            self.execute(f"INSERT INTO nattrace.lines {names} SELECT {columns} "
+                         f"FROM file('{file.name}', 'LineAsString', 'line String')", **parameters)
+
+
+def texts(parameters):
+    return {name: str(value) for name, value in parameters.items()}
+
+
+def shipped(path):
+    with open(os.path.join(SHIPPED, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def statements(script):
+    """As clickhouse-client takes a file apart; no statement of ours has a semicolon at the end of a line within it."""
+    script = re.sub(r"^\s*--.*$", "", script, flags=re.MULTILINE)
+    return [statement for statement in re.split(r";\s*$", script, flags=re.MULTILINE) if statement.strip()]
+
+
+def query_names():
+    return sorted(name.removesuffix(".sql") for name in os.listdir(QUERIES) if name.endswith(".sql"))
