@@ -10,7 +10,7 @@ DIST := $(BUILD)/dist
 
 # Debian packages: to build, to run the live tests, and to run them in virtual machines.
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
-PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
+PACKAGES += python3 python3-venv python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
 # What benchmarks compare with; tests do without.

@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS nattrace.verdicts
     `evidence` String CODEC(ZSTD(3)),
     `advice` Array(String) CODEC(ZSTD(3)),
 
-    `connection_id` String ALIAS lower(hex(connection)),
+    `connection_id` String ALIAS lower(leftPad(hex(connection), 16, '0')),
     `client` String ALIAS nattrace_endpoint(client_ip, client_port),
     `dialled` String ALIAS nattrace_endpoint(dialled_ip, dialled_port),
     `reached` String ALIAS nattrace_endpoint(reached_ip, reached_port)
@@ -131,7 +131,7 @@ CREATE TABLE IF NOT EXISTS nattrace.steps
     -- Objects of the step that have no column (conntrack, translation, listener, rule, icmp), as JSON, by name.
     `details` Map(LowCardinality(String), String) CODEC(ZSTD(3)),
 
-    `connection_id` String ALIAS lower(hex(connection)),
+    `connection_id` String ALIAS lower(leftPad(hex(connection), 16, '0')),
     `source` String ALIAS nattrace_known_endpoint(source_ip, source_port),
     `destination` String ALIAS nattrace_known_endpoint(destination_ip, destination_port)
 )
