@@ -176,7 +176,7 @@ def clocks_are_found_over_made_up_networks(engine, fleet):
 def one_connection_is_put_in_order_over_made_up_networks(engine, fleet):
     engine.empty()
     chains, asked = [], []
-    for seed in range(100, 112):
+    for seed in range(100, 106):
         chain = Chain(seed, 3 + seed % 3)
         for number in range(4):
             connections = chain.handshake(number * SECOND, chain.random.getrandbits(32))
@@ -189,7 +189,7 @@ def one_connection_is_put_in_order_over_made_up_networks(engine, fleet):
                    "SELECT host, connection, min(seen), max(seen), 'established' FROM nattrace.passages "
                    "GROUP BY host, connection, isn")
     for chain, connections in asked:
-        for host in chain.hosts:
+        for host in (chain.hosts[0], chain.hosts[-1]):
             rows = engine.run("one_connection", host=host, connection=f"{connections[host]:016x}", minutes=5)
             steps = [row["host"] for row in rows if row["what"] == "syn"]
             equal(sorted(steps), sorted(chain.hosts), f"hosts of {chain.hosts} from {host}")

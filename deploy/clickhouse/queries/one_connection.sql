@@ -23,15 +23,23 @@ WITH RECURSIVE
         WHERE host = {host:String} AND connection = this_connection AND isn IS NOT NULL
             AND seen BETWEEN earliest AND latest
     ) AS this_isn,
-    -- Each host's part of it, once for each way that the addresses had there.
+    -- Each host's part of it, once for each way that the addresses had there. What is in parentheses from here on is asked
+    -- once and kept, while a named subquery would be asked again wherever it stands.
+    (
+        SELECT groupArray((host, connection, ends, syn_left, syn_arrived))
+        FROM (
+            SELECT
+                toString(host) AS host, connection, (client_ip, client_port, server_ip, server_port) AS ends,
+                countIf(packet = 'syn' AND way = 'out') > 0 AS syn_left,
+                countIf(packet = 'syn' AND way = 'in') > 0 AS syn_arrived
+            FROM nattrace.passages
+            WHERE isn = assumeNotNull(this_isn) AND seen BETWEEN earliest AND latest
+            GROUP BY host, connection, ends
+        )
+    ) AS part_list,
     parts AS (
-        SELECT
-            host, connection, client_ip, client_port, server_ip, server_port,
-            countIf(packet = 'syn' AND way = 'out') > 0 AS syn_left,
-            countIf(packet = 'syn' AND way = 'in') > 0 AS syn_arrived
-        FROM nattrace.passages
-        WHERE isn = assumeNotNull(this_isn) AND seen BETWEEN earliest AND latest
-        GROUP BY host, connection, client_ip, client_port, server_ip, server_port
+        SELECT part.1 AS host, part.2 AS connection, part.3 AS ends, part.4 AS syn_left, part.5 AS syn_arrived
+        FROM (SELECT arrayJoin(part_list) AS part)
     ),
     -- For the clocks: all handshakes of these hosts. See clock_offsets.sql for what is done with them.
     sides AS (
@@ -81,39 +89,45 @@ WITH RECURSIVE
         SELECT DISTINCT
             x.host AS a_host, x.connection AS a_connection, y.host AS b_host, y.connection AS b_connection
         FROM parts AS x
-        INNER JOIN parts AS y USING (client_ip, client_port, server_ip, server_port)
+        INNER JOIN parts AS y USING (ends)
         WHERE x.host != y.host AND (x.syn_left AND y.syn_arrived OR y.syn_left AND x.syn_arrived)
     ),
-    links_with_clocks AS (
-        SELECT
-            links.a_host AS a_host, a_connection, links.b_host AS b_host, b_connection,
-            if(clocks.a_host = '', NULL, ahead) AS ahead, if(clocks.a_host = '', NULL, bound) AS bound
+    (
+        SELECT groupArray((links.a_host, links.a_connection, links.b_host, links.b_connection,
+            if(clocks.a_host = '', NULL, clocks.ahead), if(clocks.a_host = '', NULL, clocks.bound)))
         FROM links
         LEFT JOIN clocks ON clocks.a_host = links.a_host AND clocks.b_host = links.b_host
-    ),
+    ) AS link_list,
     -- From the named host on, link by link. There are few hosts, so all ways are gone; the surest one counts.
     reached AS (
         SELECT
-            toString({host:String}) AS host, this_connection AS connection,
-            [toString({host:String})] AS hosts, toNullable(0.) AS ahead, toNullable(0.) AS bound
+            {host:String} AS host, this_connection AS connection,
+            [{host:String}] AS hosts, toNullable(0.) AS ahead, toNullable(0.) AS bound
         UNION ALL
-        SELECT
-            toString(l.b_host), l.b_connection, arrayPushBack(r.hosts, toString(l.b_host)),
-            r.ahead + l.ahead, r.bound + l.bound
+        SELECT l.link.3, l.link.4, arrayPushBack(r.hosts, l.link.3), r.ahead + l.link.5, r.bound + l.link.6
         FROM reached AS r
-        INNER JOIN links_with_clocks AS l ON l.a_host = r.host AND l.a_connection = r.connection
-        WHERE NOT has(r.hosts, toString(l.b_host)) AND length(r.hosts) < 8
+        CROSS JOIN (SELECT arrayJoin(link_list) AS link) AS l
+        WHERE l.link.1 = r.host AND l.link.2 = r.connection AND NOT has(r.hosts, l.link.3) AND length(r.hosts) < 8
     ),
+    (
+        SELECT groupArray((host, connection, way.1, way.2))
+        FROM (
+            -- NULLs last: a way with a clock that is not known is the least sure.
+            SELECT host, connection, arraySort(groupArray((bound IS NULL, bound, length(hosts), ahead)))[1] AS best,
+                (best.4, best.2) AS way
+            FROM reached
+            GROUP BY host, connection
+        )
+    ) AS reached_list,
     members AS (
         SELECT
-            host, connection, any(ahead) AS ahead, any(bound) AS bound,
+            member.1 AS host, member.2 AS connection, member.3 AS ahead, member.4 AS bound,
             if(host = {host:String} AND connection = this_connection, 'here', 'tuple') AS joined
-        FROM (SELECT * FROM reached ORDER BY bound ASC NULLS LAST, length(hosts))
-        GROUP BY host, connection
+        FROM (SELECT arrayJoin(reached_list) AS member)
         UNION ALL
-        SELECT DISTINCT toString(host), connection, NULL, NULL, 'number only'
+        SELECT DISTINCT host, connection, NULL, NULL, 'number only'
         FROM parts
-        WHERE (toString(host), connection) NOT IN (SELECT host, connection FROM reached)
+        WHERE NOT has(arrayMap(member -> (member.1, member.2), reached_list), (host, connection))
     ),
     told AS (
         SELECT
