@@ -38,7 +38,7 @@ def scale(figures, mode, hosts):
         "raw": hosts * a_second(figures, mode, "bytes") * DAY,
         "stored": hosts * sum(table_bytes(figures, mode, table) for table in KEPT) * DAY,
         "kept": hosts * sum(table_bytes(figures, mode, table) * DAY * days for table, days in KEPT.items()),
-        "processors": hosts * a_second(figures, mode, "lines") * figures["ingest"]["microseconds_a_line"] / 1e6,
+        "processors": hosts * a_second(figures, mode, "lines") * figures["ingest"]["10000"] / 1e6,
     }
 
 
@@ -54,10 +54,9 @@ def document(figures):
         row = figures["kinds"][kind]
         told.append(f"| {words} | {row['lines']:.1f} | {row['bytes']:,.0f} | {row['compressed']:,.0f} | "
                     f"{row['stored']['verdicts']:,.0f} | {row['stored']['steps']:,.0f} | {row['stored']['passages']:,.0f} | {row['n']} |")
-    ingest = figures["ingest"]
-    told += ["", "Bytes, the mean of a connection. *Sent*: batches of 1000 lines, gzip's level 6. *Stored*: on disk, after merging.",
-             f"To take in a line costs ClickHouse {ingest['microseconds_a_line']:.0f} µs of a processor "
-             f"({ingest['lines']:,} lines in {ingest['batches']} batches, all views and parts written, without later merges).", ""]
+    told += ["", "Bytes, the mean of a connection, each from a client of its own. *Sent*: gzip's level 6. *Stored*: on disk, after merging.",
+             f"To take in a line costs ClickHouse {figures['ingest']['10000']:.0f} µs of a processor in batches of 10,000 lines, and "
+             f"{figures['ingest']['1000']:.0f} µs in batches of 1,000.", ""]
     for mode, command in MODES.items():
         told += [f"**{mode.capitalize()}** ({command}): {CONNECTIONS:g} connections a second on each host, {FAILING:.0%} of them fail"
                  f"{'' if mode == 'everything' else ', the others are not told'}.", "",
@@ -76,7 +75,7 @@ def number(value):
     if value >= 100:
         digits = len(str(int(value)))
         return f"{round(value, 2 - digits):,.0f}"
-    return f"{value:.2g}"
+    return f"{value:.2g}" if value >= 0.001 else f"{value:.6f}".rstrip("0")
 
 
 def unit(value, name):

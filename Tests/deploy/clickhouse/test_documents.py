@@ -20,7 +20,7 @@ def example(engine, fleet):
     told = ["```", f"{'at_ms':>8}  {'host':8} {'clock_ms':>12} {'within_ms':>9}  {'what':14} packet"]
     for row in across(engine, fleet, "client", "refused by the backend"):
         clock = f"{row['clock_ms']:.6f}", f"{row['within_ms']:.6f}"
-        what = row["what"] if "failure" in row["what"] else f"{row['what']:14} {row['packet']}".rstrip()
+        what = row["what"] if "failure" in row["what"] else f"{row['what']:14} {row['packet'] or row['detail']}".rstrip()
         told.append(f"{row['at_ms']:8.3f}  {row['host']:8} {clock[0]:>12} {clock[1]:>9}  {what}")
         if "failure" in row["what"]:
             told.append(f"{'':43}{row['detail']}")
@@ -70,6 +70,6 @@ def the_tables_keep_what_is_computed_with(engine, fleet):
 
 @test
 def numbers_are_written_with_two_digits(engine, fleet):
-    equal([scale.number(value) for value in (0.00123, 0.5, 7.25, 42.4, 123, 98765)],
-          ["0.0012", "0.5", "7.2", "42", "120", "99,000"])
+    equal([scale.number(value) for value in (0.00003, 0.00123, 0.5, 7.25, 42.4, 123, 98765)],
+          ["0.00003", "0.0012", "0.5", "7.2", "42", "120", "99,000"])
     equal([scale.unit(value, "B") for value in (12, 999, 1234, 5.6e7, 7.1e13)], ["12 B", "1,000 B", "1.2 kB", "56 MB", "71 TB"])

@@ -230,8 +230,8 @@ def one_connection_reads_little_of_much(engine, fleet):
     connection = fleet.verdict("client", *hosts.DIALS["dropped by the gateway"][:2])["nattrace"]["connection"]
     answer = engine.answer("one_connection", host="client", connection=connection, minutes=5)
     true(len(str(answer).splitlines()) > 5, "the connection was not found")
-    print(f"       read {answer.rows_read()} of 3,000,000 rows in {answer.elapsed():.2f} s")
-    true(answer.rows_read() < 300_000, f"{answer.rows_read()} of 3,000,000 rows were read")
+    # Tables that are named several times are read several times: that counts here too.
+    true(0 < answer.storage_rows_read() < 300_000, f"{answer.storage_rows_read()} of 3,000,000 rows were read")
 
 
 def insert(engine, chains):
