@@ -1,4 +1,5 @@
--- Tables for the JSON lines of nattrace from many hosts; docs/fleet.md says how to use them. Tested with ClickHouse 26.9.
+-- Tables for the JSON lines of nattrace from many hosts; docs/fleet.md says how to use them. Tested with ClickHouse
+-- 26.9.
 --
 --   lines  -->  verdicts              one row for each connection and host, its last verdict
 --          -->  steps --> passages    what happened to it; its SYN and its answers as they came and left

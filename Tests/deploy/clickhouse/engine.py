@@ -15,7 +15,8 @@ QUERIES = os.path.join(SHIPPED, "queries")
 # Those columns of a server's system.query_log that are read, with its types.
 QUERY_LOG = """CREATE TABLE IF NOT EXISTS nattrace.query_log (event_time DateTime, type Enum8('QueryStart' = 1,
 'QueryFinish' = 2, 'ExceptionBeforeStart' = 3, 'ExceptionWhileProcessing' = 4), query_kind LowCardinality(String),
-tables Array(LowCardinality(String)), exception String, ProfileEvents Map(LowCardinality(String), UInt64)) ENGINE = Memory"""
+tables Array(LowCardinality(String)), exception String, ProfileEvents Map(LowCardinality(String), UInt64))
+ENGINE = Memory"""
 
 
 class Engine:
@@ -51,7 +52,7 @@ class Engine:
         return value
 
     def run(self, name, **parameters):
-        """One of the shipped queries. A server's log of queries, which the embedded form has not, is a table of the test."""
+        """One of the shipped queries. A server's log of queries is a table of the test: here is none."""
         text = shipped(os.path.join("queries", name + ".sql"))
         if "system.query_log" in text:
             self._session.query(QUERY_LOG)
@@ -60,13 +61,14 @@ class Engine:
 
     def answer(self, name, **parameters):
         """The engine's own answer to a shipped query: also what it cost."""
-        return self._session.query(shipped(os.path.join("queries", name + ".sql")), "JSONEachRow", params=texts(parameters))
+        text = shipped(os.path.join("queries", name + ".sql"))
+        return self._session.query(text, "JSONEachRow", params=texts(parameters))
 
     def execute(self, sql, **parameters):
         return self._session.query(sql, params=texts(parameters))
 
     def insert(self, lines, host=None):
-        """Sends lines of text as a shipper does: with the statement that docs/fleet.md names, or with the host given."""
+        """Sends lines of text as a shipper does: as docs/fleet.md says, or with the host given."""
         with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".lines") as file:
             file.write("".join(line + "\n" for line in lines))
             file.flush()

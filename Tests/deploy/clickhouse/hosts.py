@@ -119,7 +119,8 @@ class Hosts:
         if not any(message.get("ready") for message in listener.messages(self.pace.deadline(10))):
             raise RuntimeError("the backend did not listen in time")
         # Neighbours first: what resolving them takes belongs to no handshake.
-        for netns, target in ((client, "10.77.0.1"), (client, "fd77::1"), (backend, "10.77.2.1"), (backend, "fd77:2::1")):
+        for netns, target in ((client, "10.77.0.1"), (client, "fd77::1"), (backend, "10.77.2.1"),
+                              (backend, "fd77:2::1")):
             children.run_in(netns, lambda target=target: _dial(target, 9, 1)[0], self.pace.deadline(10))
 
     def trace(self, program, folder, work):

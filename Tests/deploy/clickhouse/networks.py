@@ -27,8 +27,8 @@ class Chain:
         self.rows = []
 
     def handshake(self, at, isn, answer="synack", again=False, lost_after=None):
-        """One handshake. `again`: the SYN is sent twice, the first is lost behind the first host. `lost_after`: the index
-        of the host behind which the SYN stays unanswered."""
+        """One handshake. `again`: the SYN is sent twice, the first is lost behind the first host. `lost_after`: the
+        index of the host behind which the SYN stays unanswered."""
         connection = {host: self.random.getrandbits(63) for host in self.hosts}
         ends = [self._address(), self.random.randint(1024, 65535), self._address(), self.random.randint(1, 1023)]
         seen_as = []  # by host: the ends as its SYN came in, and as it left
@@ -67,8 +67,8 @@ class Chain:
     def _row(self, isn, now, host, connection, packet, way, ends):
         client, client_port, server, server_port = ends
         seen = now + self.ahead[host]
-        self.rows.append(f"({isn}, fromUnixTimestamp64Nano({seen}, 'UTC'), '{host}', {connection[host]}, '{packet}', '{way}', "
-                         f"toIPv6('{client}'), {client_port}, toIPv6('{server}'), {server_port})")
+        self.rows.append(f"({isn}, fromUnixTimestamp64Nano({seen}, 'UTC'), '{host}', {connection[host]}, '{packet}', "
+                         f"'{way}', toIPv6('{client}'), {client_port}, toIPv6('{server}'), {server_port})")
 
     def _address(self):
         return ipaddress.IPv6Address(self.random.getrandbits(128)) if self.random.random() < 0.3 else \

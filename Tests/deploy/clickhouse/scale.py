@@ -44,30 +44,35 @@ def scale(figures, mode, hosts):
 
 def document(figures):
     """The measured part of docs/fleet.md."""
-    told = [f"Measured with `Tests/deploy/clickhouse/measure`: kernel {figures['kernel']}, tracepoints, {figures['processors']} "
-            f"processors ({figures['model']}), nattrace {figures['version']}, {figures['engine']}, {figures['date']}, load average "
-            f"{figures['load']} at the end. Lines of the gateway of the tests' three hosts, which tells the most of a connection: it "
-            "translates.", ""]
-    told += ["| a connection that | lines | bytes of JSON | sent, gzip | stored: verdict | steps | passages | n |",
-             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    told = [f"Measured with `Tests/deploy/clickhouse/measure`: kernel {figures['kernel']}, tracepoints,",
+            f"{figures['processors']} processors "
+            f"({figures['model']}), nattrace {figures['version']}, {figures['engine']}, {figures['date']},",
+            f"load average {figures['load']} at the end. The lines are those of the gateway of the tests' three hosts:",
+            "it translates, and so has the most to tell of a connection. Each connection is from a client of its own.", "",
+            "| a connection that | lines | bytes of JSON | sent, gzip | stored: verdict | steps | passages | n |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for kind, words in KINDS.items():
         row = figures["kinds"][kind]
-        told.append(f"| {words} | {row['lines']:.1f} | {row['bytes']:,.0f} | {row['compressed']:,.0f} | "
-                    f"{row['stored']['verdicts']:,.0f} | {row['stored']['steps']:,.0f} | {row['stored']['passages']:,.0f} | {row['n']} |")
-    told += ["", "Bytes, the mean of a connection, each from a client of its own. *Sent*: gzip's level 6. *Stored*: on disk, after merging.",
-             f"To take in a line costs ClickHouse {figures['ingest']['10000']:.0f} µs of a processor in batches of 10,000 lines, and "
-             f"{figures['ingest']['1000']:.0f} µs in batches of 1,000.", ""]
+        columns = [row["bytes"], row["compressed"], *(row["stored"][table] for table in KEPT)]
+        columns = " | ".join(f"{value:,.0f}" for value in columns)
+        told.append(f"| {words} | {row['lines']:.1f} | {columns} | {row['n']} |")
+    ingest = figures["ingest"]
+    told += ["", "Bytes, the mean of a connection. *Sent*: gzip's level 6. *Stored*: on disk, after merging.",
+             f"To take in a line costs ClickHouse {ingest['10000']:.0f} µs of a processor in batches of 10,000 lines,",
+             f"and {ingest['1000']:.0f} µs in batches of 1,000.", ""]
     for mode, command in MODES.items():
-        told += [f"**{mode.capitalize()}** ({command}): {CONNECTIONS:g} connections a second on each host, {FAILING:.0%} of them fail"
-                 f"{'' if mode == 'everything' else ', the others are not told'}.", "",
-                 "| hosts | lines a second | sent | JSON a day | stored a day | stored when full | processors to take it in |",
+        others = "" if mode == "everything" else ", the others are not told"
+        told += [f"**{mode.capitalize()}** ({command}): {CONNECTIONS:g} connections a second on each host, "
+                 f"{FAILING:.0%} of them fail{others}.", "",
+                 "| hosts | lines a second | sent | JSON a day | stored a day | stored when full | processors |",
                  "| --- | --- | --- | --- | --- | --- | --- |"]
         for hosts in HOSTS:
             row = scale(figures, mode, hosts)
-            told.append(f"| {hosts:,} | {number(row['lines'])} | {unit(row['sent'], 'bit/s')} | {unit(row['raw'], 'B')} | "
-                        f"{unit(row['stored'], 'B')} | {unit(row['kept'], 'B')} | {number(row['processors'])} |")
+            cells = [f"{hosts:,}", number(row["lines"]), unit(row["sent"], "bit/s"), unit(row["raw"], "B"),
+                     unit(row["stored"], "B"), unit(row["kept"], "B"), number(row["processors"])]
+            told.append(f"| {' | '.join(cells)} |")
         told.append("")
-    return "\n".join(told)
+    return "\n".join(line.rstrip() for line in told)
 
 
 def number(value):

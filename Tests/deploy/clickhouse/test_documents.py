@@ -15,12 +15,13 @@ FIGURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json
 
 
 def example(engine, fleet):
-    """One connection on three hosts, as the page shows it: the columns that say most, and verdicts in full below."""
+    """One connection on three hosts, as the page shows it: the columns that say most, verdicts in full below."""
     loaded(engine, fleet)
     told = ["```", f"{'at_ms':>8}  {'host':8} {'clock_ms':>12} {'within_ms':>9}  {'what':14} packet"]
     for row in across(engine, fleet, "client", "refused by the backend"):
         clock = f"{row['clock_ms']:.6f}", f"{row['within_ms']:.6f}"
-        what = row["what"] if "failure" in row["what"] else f"{row['what']:14} {row['packet'] or row['detail']}".rstrip()
+        packet = row["packet"] or row["detail"]
+        what = row["what"] if "failure" in row["what"] else f"{row['what']:14} {packet}".rstrip()
         told.append(f"{row['at_ms']:8.3f}  {row['host']:8} {clock[0]:>12} {clock[1]:>9}  {what}")
         if "failure" in row["what"]:
             told.append(f"{'':43}{row['detail']}")
@@ -56,15 +57,16 @@ def the_scale_of_the_documents_is_what_the_figures_give(engine, fleet):
     refused = figures["kinds"]["refused"]
     row = scale.scale(figures, "failures only", 100)
     equal(round(row["lines"], 6), round(100 * 0.1 * refused["lines"], 6))
-    equal(round(row["kept"]), round(100 * 0.1 * 86400 * (90 * refused["stored"]["verdicts"] + 14 * refused["stored"]["steps"]
-                                                         + 14 * refused["stored"]["passages"])))
+    stored = refused["stored"]
+    kept = 90 * stored["verdicts"] + 14 * stored["steps"] + 14 * stored["passages"]
+    equal(round(row["kept"]), round(100 * 0.1 * 86400 * kept))
 
 
 @test
 def the_tables_keep_what_is_computed_with(engine, fleet):
     for table, days in scale.KEPT.items():
-        definition = engine.value("SELECT create_table_query FROM system.tables WHERE database = 'nattrace' AND name = {table:String}",
-                                  table=table)
+        definition = engine.value("SELECT create_table_query FROM system.tables WHERE database = 'nattrace' "
+                                  "AND name = {table:String}", table=table)
         true(f"toIntervalDay({days})" in definition, f"{table} does not keep {days} days")
 
 
@@ -72,4 +74,5 @@ def the_tables_keep_what_is_computed_with(engine, fleet):
 def numbers_are_written_with_two_digits(engine, fleet):
     equal([scale.number(value) for value in (0.00003, 0.00123, 0.5, 7.25, 42.4, 123, 98765)],
           ["0.00003", "0.0012", "0.5", "7.2", "42", "120", "99,000"])
-    equal([scale.unit(value, "B") for value in (12, 999, 1234, 5.6e7, 7.1e13)], ["12 B", "1,000 B", "1.2 kB", "56 MB", "71 TB"])
+    equal([scale.unit(value, "B") for value in (12, 120, 1234, 5.6e7, 7.1e13)],
+          ["12 B", "120 B", "1.2 kB", "56 MB", "71 TB"])

@@ -30,8 +30,9 @@ def across(engine, fleet, host, dial):
 def wanted_rows(fleet, dial, seen_by):
     """How many steps and verdicts the hosts told of what was dialled so."""
     client = fleet.verdict("client", *hosts.DIALS[dial][:2])
+    own = client["nattrace"]["connection"]
     numbers = {step["nattrace"]["packet"]["seq"] for step in fleet.of("step", "client")
-               if step["nattrace"]["connection"] == client["nattrace"]["connection"] and step["event"]["action"] == "syn"}
+               if step["nattrace"]["connection"] == own and step["event"]["action"] == "syn"}
     (isn,) = numbers
     count = 0
     for host in seen_by:
@@ -85,7 +86,8 @@ def each_host_says_its_own_verdict_of_it(engine, fleet):
     loaded(engine, fleet)
     rows = across(engine, fleet, "client", "refused by the backend")
     equal({row["host"]: row["what"] for row in rows if "failure" in row["what"]},
-          {"client": "failure: reset_by_backend", "gateway": "failure: reset_by_backend", "backend": "failure: no_listener"})
+          {"client": "failure: reset_by_backend", "gateway": "failure: reset_by_backend",
+           "backend": "failure: no_listener"})
     rows = across(engine, fleet, "client", "dropped by the gateway")
     equal({row["host"]: row["what"] for row in rows if "failure" in row["what"]},
           {"client": "failure: syn_unanswered", "gateway": "failure: filter_dropped"})
@@ -184,7 +186,8 @@ def one_connection_is_put_in_order_over_made_up_networks(engine, fleet):
         asked.append((chain, connections))
     insert(engine, chains)
     engine.execute("INSERT INTO nattrace.steps (host, connection, sequence, seen, action, isn) "
-                   "SELECT host, connection, 0, min(seen), 'syn', isn FROM nattrace.passages GROUP BY host, connection, isn")
+                   "SELECT host, connection, 0, min(seen), 'syn', isn FROM nattrace.passages "
+                   "GROUP BY host, connection, isn")
     engine.execute("INSERT INTO nattrace.verdicts (host, connection, started, seen, verdict) "
                    "SELECT host, connection, min(seen), max(seen), 'established' FROM nattrace.passages "
                    "GROUP BY host, connection, isn")
@@ -219,14 +222,15 @@ def one_connection_reads_little_of_much(engine, fleet):
     began = min(nanoseconds(line["event"]["start"]) for line in fleet.of("verdict"))
     # Over a day around it: 80 ms from one to the next, 500,000 before it.
     numbers = dict(began=began - 40_000 * SECOND)
-    engine.execute(f"INSERT INTO nattrace.passages ({PASSAGES}) SELECT cityHash64(number), "
-                   "fromUnixTimestamp64Nano(toInt64({began:Int64} + number * 80000000), 'UTC'), concat('h', number % 1000), number, 'syn', "
-                   "'out', toIPv6('10.0.0.1'), number % 60000, toIPv6('10.0.0.2'), 80 FROM numbers(1000000)", **numbers)
-    for table, columns, values in [("steps", "sequence, seen, action", "0, fromUnixTimestamp64Nano(at, 'UTC'), 'syn'"),
-                                   ("verdicts", "started, seen, verdict",
-                                    "fromUnixTimestamp64Nano(at, 'UTC'), fromUnixTimestamp64Nano(at, 'UTC'), 'established'")]:
-        engine.execute(f"INSERT INTO nattrace.{table} (host, connection, {columns}) SELECT concat('h', number % 1000), number, {values} "
-                       "FROM (SELECT number, toInt64({began:Int64} + number * 80000000) AS at FROM numbers(1000000))", **numbers)
+    others = "concat('h', number % 1000) AS host, number AS connection"
+    at = "fromUnixTimestamp64Nano(toInt64({began:Int64} + number * 80000000), 'UTC')"
+    engine.execute(f"INSERT INTO nattrace.passages ({PASSAGES}) SELECT cityHash64(number), {at}, {others}, "
+                   "'syn', 'out', toIPv6('10.0.0.1'), number % 60000, toIPv6('10.0.0.2'), 80 "
+                   "FROM numbers(1000000)", **numbers)
+    for table, columns, values in [("steps", "sequence, seen, action", f"0, {at}, 'syn'"),
+                                   ("verdicts", "started, seen, verdict", f"{at}, {at}, 'established'")]:
+        engine.execute(f"INSERT INTO nattrace.{table} (host, connection, {columns}) SELECT {others}, {values} "
+                       "FROM numbers(1000000)", **numbers)
     connection = fleet.verdict("client", *hosts.DIALS["dropped by the gateway"][:2])["nattrace"]["connection"]
     answer = engine.answer("one_connection", host="client", connection=connection, minutes=5)
     true(len(str(answer).splitlines()) > 5, "the connection was not found")

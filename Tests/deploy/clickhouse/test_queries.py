@@ -7,7 +7,7 @@ from collections import Counter
 
 import engine as engines
 from checks import equal, test, true
-from shipping import nanoseconds, shift, timestamp
+from shipping import dataset, nanoseconds, shift, timestamp
 from test_rows import endpoint, loaded
 
 ALWAYS = {"from": "2020-01-01 00:00:00", "to": "2100-01-01 00:00:00"}
@@ -36,7 +36,8 @@ def worst_rules_count_what_each_rule_failed(engine, fleet):
     wanted = Counter((line["nattrace"]["verdict"], line["rule"]["ruleset"], line["rule"]["name"])
                      for line in failures(fleet.of("verdict")) if "rule" in line)
     true(len(wanted) >= 2, "the recordings have too few rules")
-    found = {(row["verdict"], row["ruleset"], row["rule"]): row["failures"] for row in engine.run("worst_rules", **ALWAYS)}
+    found = {(row["verdict"], row["ruleset"], row["rule"]): row["failures"]
+             for row in engine.run("worst_rules", **ALWAYS)}
     equal(found, dict(wanted))
 
 
@@ -117,8 +118,8 @@ def the_failure_ratio_is_that_of_runs_that_tell_successes(engine, fleet):
         engine.empty()
         chosen = json.loads(json.dumps(start))
         chosen["nattrace"]["filter"] = "--netns x --failed"
-        engine.insert([json.dumps(chosen), *[line for line in fleet.all() if json.loads(line)["event"]["dataset"] != "nattrace.start"],
-                       *map(json.dumps, fleet.of("start", "client"))])
+        others = [line for line in fleet.all() if dataset(line) != "nattrace.start"]
+        engine.insert([json.dumps(chosen), *others, *map(json.dumps, fleet.of("start", "client"))])
         own = len(fleet.of("verdict", "client"))
         rows = engine.run("failure_ratio_by_hour", **ALWAYS)
         equal(sum(row["connections"] for row in rows), own, "connections")
@@ -132,8 +133,8 @@ def losing_hosts_are_told_with_what_they_lost(engine, fleet):
     at = fleet.of("verdict", "client")[0]["@timestamp"]
 
     def loss(host, events, total, reason, scope, seconds):
-        return json.dumps({"@timestamp": shift(at, seconds * 10**9), "ecs": {"version": "8.11.0"}, "host": {"name": host},
-                           "event": {"kind": "event", "dataset": "nattrace.loss"},
+        return json.dumps({"@timestamp": shift(at, seconds * 10**9), "ecs": {"version": "8.11.0"},
+                           "host": {"name": host}, "event": {"kind": "event", "dataset": "nattrace.loss"},
                            "nattrace": {"lost": {"events": events, "since": at, "total": total, "reason": reason,
                                                  "scope": scope}}})
 
@@ -191,8 +192,9 @@ def what_is_received_is_that_of_inserts_into_the_lines(engine, fleet):
     engine.empty()
     engine.run("received", **ALWAYS)  # makes the table
     used = "map('NetworkReceiveBytes', 1000, 'UserTimeMicroseconds', 3000, 'SystemTimeMicroseconds', 2000)"
-    rows = [("QueryStart", "Insert", "lines", ""), ("QueryFinish", "Insert", "lines", ""), ("QueryFinish", "Select", "lines", ""),
-            ("QueryFinish", "Insert", "verdicts", ""), ("ExceptionWhileProcessing", "Insert", "lines", "no space left"),
+    rows = [("QueryStart", "Insert", "lines", ""), ("QueryFinish", "Insert", "lines", ""),
+            ("QueryFinish", "Select", "lines", ""), ("QueryFinish", "Insert", "verdicts", ""),
+            ("ExceptionWhileProcessing", "Insert", "lines", "no space left"),
             ("QueryFinish", "AsyncInsertFlush", "lines", "")]
     engine.execute("INSERT INTO nattrace.query_log VALUES " + ", ".join(
         f"('2026-11-27 00:00:00', '{kind}', '{query}', ['nattrace.{table}'], '{exception}', {used})"

@@ -59,7 +59,8 @@ def a_verdict_has_its_fields(engine, fleet):
         expected = {
             "outcome": "event.outcome", "reason": "event.reason", "duration_ns": "event.duration",
             "verdict": "nattrace.verdict", "stage": "nattrace.stage", "function": "nattrace.function",
-            "kernel_reason": "nattrace.reason", "netns_name": "nattrace.netns.name", "netns_inode": "nattrace.netns.inode",
+            "kernel_reason": "nattrace.reason",
+            "netns_name": "nattrace.netns.name", "netns_inode": "nattrace.netns.inode",
             "rule_id": "rule.id", "ruleset": "rule.ruleset", "rule": "rule.name", "process": "process.name",
             "in_interface": "observer.ingress.interface.name", "out_interface": "observer.egress.interface.name",
             "answer": "nattrace.checklist.answer", "conntrack": "nattrace.checklist.conntrack",
@@ -90,7 +91,8 @@ def a_step_has_its_fields(engine, fleet):
         expected = {
             "action": "event.action", "stage": "nattrace.stage", "function": "nattrace.function",
             "backend": "nattrace.backend", "netns_name": "nattrace.netns.name", "flags": "nattrace.packet.flags",
-            "kernel_reason": "nattrace.reason", "rule": "rule.name", "ruleset": "rule.ruleset", "process": "process.name",
+            "kernel_reason": "nattrace.reason", "process": "process.name",
+            "rule": "rule.name", "ruleset": "rule.ruleset",
         }
         for column, path in expected.items():
             equal(row[column], field(line, path), column)
@@ -101,8 +103,8 @@ def a_step_has_its_fields(engine, fleet):
             packet = field(line, "nattrace.packet." + end, None)
             equal(row[end], packet and endpoint(packet["ip"], packet["port"]) or "", end)
         details = {name: json.loads(text) for name, text in row["details"].items()}
-        equal(details, {name: line["nattrace"][name] for name in ("conntrack", "translation", "listener", "rule", "icmp")
-                        if name in line["nattrace"]}, "details")
+        objects = ("conntrack", "translation", "listener", "rule", "icmp")
+        equal(details, {name: line["nattrace"][name] for name in objects if name in line["nattrace"]}, "details")
         if row["isn"] is not None:
             numbers.setdefault((row["host"], row["connection"]), set()).add(row["isn"])
     equal(rows, {}, "rows without a line")
@@ -115,7 +117,8 @@ def a_step_has_its_fields(engine, fleet):
 def a_run_has_its_fields(engine, fleet):
     loaded(engine, fleet)
     for host in fleet.lines:
-        start, stop = engine.rows("SELECT * FROM nattrace.runs FINAL WHERE host = {host:String} ORDER BY what", host=host)
+        start, stop = engine.rows("SELECT * FROM nattrace.runs FINAL WHERE host = {host:String} ORDER BY what",
+                                  host=host)
         (told,) = fleet.of("start", host)
         equal(start["kernel"], told["host"]["os"]["kernel"])
         equal(start["backend"], told["nattrace"]["backend"])
@@ -218,4 +221,5 @@ def lines_come_in_the_formats_that_shippers_write(engine, fleet):
         engine.empty()
         engine.execute(statement + "\n" + body)
         equal(engine.value("SELECT count() FROM nattrace.steps"), len(fleet.of("step", "client")), statement)
-        equal(engine.rows("SELECT DISTINCT toString(host) AS host FROM nattrace.steps"), [{"host": "client"}], statement)
+        equal(engine.rows("SELECT DISTINCT toString(host) AS host FROM nattrace.steps"), [{"host": "client"}],
+              statement)

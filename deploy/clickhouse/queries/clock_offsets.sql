@@ -1,10 +1,10 @@
 -- How far are the clocks of two hosts apart?
 --
 -- As NTP does it (RFC 5905, section 8), with the handshakes that passed both: the SYN left one and came to the other,
--- its answer (SYN-ACK or reset) left there and came back. No packet arrives before it was sent, so each SYN says how far
--- the second clock can be ahead at most, and each answer how far at least. `ahead_ms` is the middle of what all of them
--- leave, `within_ms` half of its width: it is right within that, whatever the way took in each direction. Below 0 the
--- second host is behind.
+-- its answer (SYN-ACK or reset) left there and came back. No packet arrives before it was sent, so each SYN says how
+-- far the second clock can be ahead at most, and each answer how far at least. `ahead_ms` is the middle of what all
+-- of them leave, `within_ms` half of its width: it is right within that, whatever the way took in each direction.
+-- Below 0 the second host is behind.
 --
 -- Handshakes with a packet that was sent again are left out: which of two arrived is not known. If the handshakes
 -- contradict each other (`clocks_moved`), one clock was set or ran off meanwhile: take a shorter time.
@@ -52,7 +52,9 @@ SELECT
     max(lower) > min(upper) AS clocks_moved,
     count() AS handshakes
 FROM (
-    SELECT a_host, b_host, if(a_host < b_host, at_least, -at_most) AS lower, if(a_host < b_host, at_most, -at_least) AS upper
+    SELECT
+        a_host, b_host,
+        if(a_host < b_host, at_least, -at_most) AS lower, if(a_host < b_host, at_most, -at_least) AS upper
     FROM samples
 )
 GROUP BY host, other_host

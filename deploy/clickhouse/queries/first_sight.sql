@@ -1,8 +1,8 @@
 -- When and on which host did a cause appear first?
 --
--- A cause is a verdict with its rule; where no rule is part of it, with the address and port that was reached. The newest
--- stand on top: what changed last. All verdicts that are kept are looked at, since a cause is new only if it was never
--- there before.
+-- A cause is a verdict with its rule; where no rule is part of it, with the address and port that was reached. The
+-- newest stand on top: what changed last. All verdicts that are kept are looked at, since a cause is new only if it
+-- was never there before.
 --
 -- from: causes that were first seen since.
 SELECT

@@ -1,7 +1,8 @@
 -- Which hosts lose what they should have told, what is lost, and what does that make doubtful?
 --
--- `observations`: timelines may have gaps, verdicts are more general from then on. `handshakes`: those that are told are
--- complete, others are missing. `output`: lines were not told because nobody read them; nothing is wrong with the rest.
+-- `observations`: timelines may have gaps, verdicts are more general from then on. `handshakes`: those that are told
+-- are complete, others are missing. `output`: lines were not told because nobody read them; nothing is wrong with the
+-- rest.
 --
 -- from, to: when the losses were told.
 SELECT

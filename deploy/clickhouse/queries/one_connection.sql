@@ -2,15 +2,17 @@
 --
 -- From a verdict on one host: its whole way, step by step, on that host's clock, with the verdict of each host. The
 -- initial sequence number ties it together, since addresses may have changed on the way; it is 32 bits, so a host
--- belongs to it only if the packet came there with the addresses that it had when it left another (`joined` is `tuple`).
--- Where a device in between translates that no nattrace observes, hosts with the same number are shown as well, as
--- `number only`: most likely the same connection, times as their clocks told them.
+-- belongs to it only if the packet came there with the addresses that it had when it left another (`joined` is
+-- `tuple`). Where a device in between translates that no nattrace observes, hosts with the same number are shown as
+-- well, as `number only`: most likely the same connection, times as their clocks told them.
 --
--- `clock_ms` is how far a host's clock is ahead of that of the named host, right within `within_ms`, from the handshakes
--- of the minutes around it as in clock_offsets.sql; `at_ms` is corrected by it. Without a handshake that was answered
--- between two hosts nothing is known of their clocks: both are empty, and times are as the clocks told them.
+-- `clock_ms` is how far a host's clock is ahead of that of the named host, right within `within_ms`, from the
+-- handshakes of the minutes around it as in clock_offsets.sql; `at_ms` is corrected by it. Without a handshake that
+-- was answered between two hosts nothing is known of their clocks: both are empty, and times are as the clocks told
+-- them.
 --
--- host, connection: as on the verdict. minutes: how far around it to look, 5 for instance. More than the clocks are apart.
+-- host, connection: as on the verdict. minutes: how far around it to look, 5 for instance. More than the clocks are
+-- apart.
 WITH RECURSIVE
     reinterpretAsUInt64(reverse(unhex({connection:String}))) AS this_connection,
     (
@@ -23,8 +25,8 @@ WITH RECURSIVE
         WHERE host = {host:String} AND connection = this_connection AND isn IS NOT NULL
             AND seen BETWEEN earliest AND latest
     ) AS this_isn,
-    -- Each host's part of it, once for each way that the addresses had there. What is in parentheses from here on is asked
-    -- once and kept, while a named subquery would be asked again wherever it stands.
+    -- Each host's part of it, once for each way that the addresses had there. What is in parentheses from here on is
+    -- asked once and kept, while a named subquery would be asked again wherever it stands.
     (
         SELECT groupArray((host, connection, ends, syn_left, syn_arrived))
         FROM (

@@ -1,7 +1,8 @@
 -- To which destinations do the most connections fail?
 --
--- One handshake has a verdict on each host that saw it: `most_on_one_host` of them failed at least, `on_all_hosts` if no
--- two hosts saw the same one. `dialled` is what the SYN was for when a host first saw it, `reached` what it became there.
+-- One handshake has a verdict on each host that saw it: `most_on_one_host` of them failed at least, `on_all_hosts` if
+-- no two hosts saw the same one. `dialled` is what the SYN was for when a host first saw it, `reached` what it became
+-- there.
 --
 -- from, to: between which times the connections began.
 WITH by_host AS (
