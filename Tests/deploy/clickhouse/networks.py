@@ -64,6 +64,18 @@ class Chain:
                 self._row(isn, now, host, connection, answer, "out", seen_as[number][0])
         return connection
 
+    def slow_handshake(self, at, isn):
+        """Between the first two hosts, over a way so long that the SYN is sent again before its answer can be there.
+        Both arrive; the first is answered."""
+        one, other = self.hosts[:2]
+        connection = {one: self.random.getrandbits(63), other: self.random.getrandbits(63)}
+        ends, now, way = ("10.0.0.1", 40000, "10.0.0.2", 80), BEGIN + at, 6 * SECOND // 10
+        for sent in (now, now + SECOND):
+            self._row(isn, sent, one, connection, "syn", "out", ends)
+            self._row(isn, sent + way, other, connection, "syn", "in", ends)
+        self._row(isn, now + way, other, connection, "synack", "out", ends)
+        self._row(isn, now + 2 * way, one, connection, "synack", "in", ends)
+
     def _row(self, isn, now, host, connection, packet, way, ends):
         client, client_port, server, server_port = ends
         seen = now + self.ahead[host]
