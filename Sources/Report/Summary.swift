@@ -32,7 +32,7 @@ struct Summary {
     /// Who reads a ticket need not know the folders of who wrote it.
     var footer: String {
         let name = source.name.split(separator: "/").last.map(String.init) ?? source.name
-        return "Made by nattrace \(escaped(source.version)) of \(escaped(wording.outside(name))). "
+        return "Made by nattrace \(escaped(wording.outside(source.version))) of \(escaped(wording.outside(name))). "
             + "This page is one file: it loads nothing and sends nothing."
     }
 
@@ -103,7 +103,7 @@ struct Summary {
         if source.selection != VerdictSelection(), hidden > 0 {
             html +=
                 "<p class=\"hint\">\(number(hidden)) more \(hidden == 1 ? "connection" : "connections") passed the "
-                + "other filters and \(hidden == 1 ? "is" : "are") not shown: \(escaped(source.filter)).</p>\n"
+                + "other filters and \(hidden == 1 ? "is" : "are") not shown: \(escaped(wording.outside(source.filter))).</p>\n"
         }
         return html
     }

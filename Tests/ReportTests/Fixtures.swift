@@ -129,13 +129,17 @@ struct ReadPage {
         get throws {
             let index = try #require(try data("index") as? [String: Any])
             let blocks = try #require(index["blocks"] as? [[Any]])
-            return try blocks.flatMap { block in
+            var rows: [[String]] = []
+            for block in blocks {
                 let strings = try #require(block[1] as? [String])
-                return try #require(block[2] as? [[Any]]).map { row in
-                    func text(_ place: Int) -> String { strings[row[place] as! Int] }
-                    return ["\(block[0])", "\(row[0])", text(4), text(6), text(7), text(8)]
+                let list = try #require(block[2] as? [[Any]])
+                for row in list {
+                    try #require(row.count == 12)
+                    func text(_ place: Int) throws -> String { strings[try #require(row[place] as? Int)] }
+                    rows.append(["\(block[0])", "\(row[0])"] + (try [4, 6, 7, 8].map(text)))
                 }
             }
+            return rows
         }
     }
 
