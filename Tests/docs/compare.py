@@ -44,11 +44,25 @@ VARIES = [
 VARIES = [(re.compile(pattern), form) for pattern, form in VARIES]
 
 
+# A step's function stands at the end of its line, if there is room for it.
+FUNCTION = re.compile(r"(?:[a-z0-9]+:)?[a-z0-9_]*_[a-z0-9_]*")
+
+
+class Maybe(str):
+    """A word that need not be there, but must be no other."""
+
+
 def normal(text):
     """The words of a text, with what varies in one form."""
     for pattern, form in VARIES:
         text = pattern.sub(form, text)
-    return text.split()
+    made = []
+    for line in text.split("\n"):
+        words = line.split()
+        if len(words) > 1 and line[0] in " ~" and FUNCTION.fullmatch(words[-1]):
+            words[-1] = Maybe(words[-1])
+        made += words
+    return made
 
 
 def problem(kind, shown, printed):
@@ -61,20 +75,33 @@ def problem(kind, shown, printed):
     want, have = parts(shown), normal(printed)
     at = 0
     for number, part in enumerate(want):
-        if not part:
+        first, last = number == 0, number == len(want) - 1
+        if not part and not (first and last):
             continue
-        if number == 0:
-            found = 0 if have[:len(part)] == part else None
-        elif number == len(want) - 1:
-            found = len(have) - len(part) if have[len(have) - len(part):] == part and len(have) - len(part) >= at else None
+        for start in [0] if first else range(at, len(have) + 1):
+            end = match(part, have, start)
+            if end is not None and (end == len(have) or not last):
+                break
         else:
-            found = find(part, have, at)
-        if found is None:
-            return differs(part, have if number == 0 else have[nearest(part, have, at):])
-        at = found + len(part)
-    if len(want) == 1 and at != len(have):
-        return differs(want[0], have)
+            return differs(part, have if first else have[nearest(part, have, at):])
+        at = end
     return None
+
+
+def match(part, have, at):
+    """Where the words of a part end, if they are there from `at` on."""
+    done = 0
+    while done < len(part) or at < len(have) and isinstance(have[at], Maybe):
+        wanted, found = part[done] if done < len(part) else None, have[at] if at < len(have) else None
+        if wanted == found:
+            done, at = done + 1, at + 1
+        elif isinstance(wanted, Maybe) and not isinstance(found, Maybe):
+            done += 1
+        elif isinstance(found, Maybe) and not isinstance(wanted, Maybe):
+            at += 1
+        else:
+            return None
+    return at
 
 
 def parts(shown):
@@ -86,10 +113,6 @@ def parts(shown):
         else:
             made[-1].append(line)
     return [normal("\n".join(lines)) for lines in made]
-
-
-def find(part, have, at):
-    return next((start for start in range(at, len(have) - len(part) + 1) if have[start:start + len(part)] == part), None)
 
 
 def nearest(part, have, at):
