@@ -44,7 +44,12 @@ struct PacketTrain {
     /// Concluded steps without a packet, which wait for the step that they were concluded from.
     private var waiting: [Int] = []
 
-    init(isn: UInt32) { self.isn = isn }
+    /// `steps`: how many will come, as far as it is known.
+    init(isn: UInt32, steps: Int = 0) {
+        self.isn = isn
+        entries.reserveCapacity(steps)
+        records.reserveCapacity(steps)
+    }
 
     mutating func add(_ step: Step, _ words: StepWords) {
         let index = entries.count
@@ -54,13 +59,15 @@ struct PacketTrain {
             waiting.append(index)
             return
         }
-        placeWaiting(before: step)
+        if !waiting.isEmpty { placeWaiting(before: step) }
         guard let record = record(for: step) else {
             waiting.append(index)
             return
         }
-        for index in waiting { tell(index, with: record) }
-        waiting.removeAll(keepingCapacity: true)
+        if !waiting.isEmpty {
+            for index in waiting { tell(index, with: record) }
+            waiting.removeAll(keepingCapacity: true)
+        }
         tell(index, with: record)
     }
 
@@ -86,7 +93,7 @@ struct PacketTrain {
         guard let packet = step.packet else {
             // A binding of NAT is made for the SYN.
             let isOfSyn = step.action == .natDestination || step.action == .natSource
-            return newest { $0.netns == step.netns && (!isOfSyn || $0.role == .syn) } ?? records.indices.last
+            return newest(in: step.netns, isSyn: isOfSyn) ?? records.indices.last
         }
         switch (step.action, step.detail) {
         case (.icmp, .icmp(let error)):
@@ -98,12 +105,16 @@ struct PacketTrain {
             rewritten.tuple = after
             return show(.tcp(rewritten), by: step)
         default:
-            return newest { $0.netns == step.netns && $0.packet == .tcp(packet) } ?? show(.tcp(packet), by: step)
+            return newest(in: step.netns, showing: .tcp(packet)) ?? show(.tcp(packet), by: step)
         }
     }
 
     private mutating func show(_ packet: RebuiltPacket, by step: Step) -> Int {
-        let isAtDevice = [.syn, .synack, .ack, .rst, .icmp].contains(step.action)
+        let isAtDevice =
+            switch step.action {
+            case .syn, .synack, .ack, .rst, .icmp: true
+            default: false
+            }
         let place: Place =
             !isAtDevice ? .stack : step.interface.map { .device($0) } ?? .unknownDevice
         let direction: PcapngDirection =
@@ -115,7 +126,23 @@ struct PacketTrain {
         return records.count - 1
     }
 
-    private func newest(_ isWanted: (Record) -> Bool) -> Int? { records.lastIndex(where: isWanted) }
+    // Records are looked at where they stand: handing them on would copy each.
+
+    private func newest(in netns: UInt32, showing packet: RebuiltPacket) -> Int? {
+        var index = records.count - 1
+        while index >= 0, records[index].netns != netns || records[index].packet != packet { index -= 1 }
+        return index >= 0 ? index : nil
+    }
+
+    /// nil: in any namespace.
+    private func newest(in netns: UInt32?, isSyn: Bool) -> Int? {
+        var index = records.count - 1
+        while index >= 0, netns ?? records[index].netns != records[index].netns || isSyn && records[index].role != .syn
+        {
+            index -= 1
+        }
+        return index >= 0 ? index : nil
+    }
 
     private mutating func tell(_ index: Int, with record: Int) {
         entries[index].owner = record
@@ -149,7 +176,7 @@ struct PacketTrain {
     /// The SYN that these steps happened to: as it was translated, if one of them says so.
     private mutating func concludedSyn(_ indices: [Int]) -> Int? {
         let step = entries[indices[0]].step
-        let known = newest { $0.netns == step.netns && $0.role == .syn }
+        let known = newest(in: step.netns, isSyn: true)
         let translations = indices.compactMap { index in
             if entries[index].step.action != .natReverse,
                 case .translation(_, let after, _) = entries[index].step.detail
@@ -160,14 +187,14 @@ struct PacketTrain {
             }
         }
         guard let (translator, after) = translations.last else {
-            return known ?? newest { $0.role == .syn } ?? records.indices.last
+            return known ?? newest(in: nil, isSyn: true) ?? records.indices.last
         }
         var syn = Packet(tuple: after, flags: .syn, seq: isn, ack: 0, payload: 0)
-        if let like = known ?? newest({ $0.role == .syn }), case .tcp(let seen) = records[like].packet {
+        if let like = known ?? newest(in: nil, isSyn: true), case .tcp(let seen) = records[like].packet {
             syn = seen
             syn.tuple = after
         }
-        return newest { $0.netns == step.netns && $0.packet == .tcp(syn) } ?? show(.tcp(syn), by: translator)
+        return newest(in: step.netns, showing: .tcp(syn)) ?? show(.tcp(syn), by: translator)
     }
 }
 

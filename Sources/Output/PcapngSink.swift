@@ -114,7 +114,7 @@ public final class PcapngSink: Sink {
         if connection.isBrief { return }
         var train: PacketTrain
         if undecided.remove(connection.id) {
-            train = PacketTrain(isn: connection.isn)
+            train = PacketTrain(isn: connection.isn, steps: connection.steps.count)
             for step in connection.steps {
                 train.add(step, StepWords(step, of: connection, style: PcapngComments.style))
             }
