@@ -69,11 +69,11 @@ class Background:
 
     @property
     def idle(self):
-        """It waits for something, and has done nothing for a while. Programs that say when they are ready do not count:
-        to be attached takes waiting."""
-        if self.state != self.last or self.state[0] != "S" or "nattrace" in read(f"/proc/{self.pid}/cmdline"):
+        """It prints what it sees, and has done nothing for a while. Programs that say when they are ready do not count, nor
+        servers, whose output goes elsewhere: they wait for files before they listen."""
+        if not self.tells or self.state != self.last or self.state[0] != "S" or "nattrace" in read(f"/proc/{self.pid}/cmdline"):
             self.last, self.since = self.state, time.monotonic()
-        return time.monotonic() - self.since > QUIET
+        return time.monotonic() - self.since > 2 * QUIET
 
 
 class Shell:
