@@ -169,7 +169,7 @@ def house():
         "In the kernel the programs of bpf write observations into a ring buffer. KernelTracer reads it, with libbpf through"
         " CLibBPF and CNattrace. Handshake puts observations in order, makes connections of them and gives verdicts. For a"
         " verdict it asks HostFacts, which reads rulesets with Rulesets. Output writes terminal, JSON lines and recordings,"
-        " compressed through CZlib. A replay goes from a recording to Handshake, and answers its questions from it."
+        " compressed through CZlib. Report makes a page of a recording, with what CReportPage embeds. A replay goes from a recording to Handshake, and answers its questions from it."
         " Examination makes the report of nattrace doctor. nattrace is the command line; Privileges gives up capabilities;"
         " SystemSupport has error texts and clocks.")
     picture.sentence(20, 32, ("The house", "title"),
@@ -180,7 +180,7 @@ def house():
     picture.text(208, 82, "kernel", "small", "end")
     room(picture, 270, 60, 200, 130, "KernelTracer", "survey of the hooks, load,", "attach, read the ring,", "count what is lost")
     room(picture, 520, 60, 220, 130, "Handshake", "reorder, connection,", "timeline, verdict. Pure:", "the same live and in", "a replay")
-    room(picture, 790, 60, 190, 130, "Output", "terminal, JSON lines,", "recordings; waits for", "no reader")
+    room(picture, 790, 60, 190, 130, "Output", "terminal, JSON lines,", "packets, recordings;", "waits for no reader")
     picture.arrow("M220 120H270")
     picture.text(245, 112, "ring", "small", "middle")
     picture.arrow("M470 120H520")
@@ -201,14 +201,14 @@ def house():
     room(picture, 20, 240, 200, 98, "Examination", "what nattrace doctor says", "of what it found. Pure")
     picture.arrow("M330 190V215H120V240")
 
-    for x, width, name, says in ((20, 175, "nattrace", "the command line"), (210, 200, "Privileges", "gives up capabilities"),
-                                 (425, 200, "SystemSupport", "error texts, clocks")):
+    room(picture, 790, 290, 190, 66, "Report", "a page of a recording")
+    for x, width, name, says in ((20, 150, "nattrace", "the command line"), (185, 180, "Privileges", "gives up capabilities"),
+                                 (380, 165, "SystemSupport", "error texts, clocks")):
         room(picture, x, 376, width, 66, name, says)
-    picture.box(640, 376, 340, 66)
-    picture.text(652, 399, "CNattrace", "module")
-    picture.text(750, 399, "CLibBPF", "module")
-    picture.text(836, 399, "CZlib", "module")
-    picture.text(652, 418, "shared header and embedded object, libbpf, zlib", "small")
+    picture.box(560, 376, 420, 66)
+    for x, name in ((572, "CNattrace"), (668, "CReportPage"), (788, "CLibBPF"), (876, "CZlib")):
+        picture.text(x, 399, name, "module")
+    picture.text(572, 418, "header and embedded object, style and script, libbpf, zlib", "small")
     return str(picture)
 
 
