@@ -84,6 +84,8 @@ public final class Explainer {
     public var isPressed = false
     /// Steps that were left out for that.
     public private(set) var stepsLeftOut: UInt64 = 0
+    /// Counts what the filters take.
+    public var meter: (any Meter)?
 
     private let options: ExplainerOptions
     private let facts: RecentAnswers
@@ -349,9 +351,14 @@ public final class Explainer {
     private func show(_ connection: Connection, from first: Int) {
         guard connection.steps.count > first, !isExhausted else { return }
         let slot = table[connection.index]
+        var firstToCount = first
         if !slot.pointee.flags.contains(.askedFor) {
             guard options.filter.matches(connection) else { return }
             slot.pointee.flags.insert(.askedFor)
+            firstToCount = 0
+        }
+        if let meter {
+            for index in firstToCount..<connection.steps.count { meter.step(connection.steps[index]) }
         }
         if slot.pointee.flags.contains(.shown) {
             for index in first..<connection.steps.count { sink.step(connection.steps[index], of: connection) }
@@ -473,6 +480,7 @@ public final class Explainer {
         if let earlier = slot.pointee.countedAs { totals.retract(earlier) }
         slot.pointee.countedAs = verdict.code
         totals.verdicts[verdict.code, default: 0] += 1
+        meter?.verdict(verdict, of: connection)
         let isShown = slot.pointee.flags.contains(.shown)
         guard isShown || options.selection.takes(verdict) else { return }
         // One that was not asked for was not told either.

@@ -42,6 +42,8 @@ struct TraceRequest: Hashable, Sendable {
     var selection = VerdictSelection()
     var output = OutputRequest()
     var backend = BackendChoice.auto
+    /// Where scrapes are answered; nil: nowhere.
+    var metrics: Endpoint?
     var limits = TracerLimits.standard
     /// Bytes of output that may wait for who reads it.
     var outputBacklog = Display.defaultBacklog

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Handshake
 import HostFacts
 import KernelTracer
 
@@ -41,6 +42,13 @@ struct Trace: ParsableCommand {
     @Option(help: ArgumentHelp("How to hook functions: auto takes the best.", valueName: "kind"))
     var backend = BackendChoice.auto
 
+    @Option(
+        help: ArgumentHelp(
+            "Serve metrics for Prometheus at http://ADDR:PORT/metrics; a port alone is one of 127.0.0.1.",
+            valueName: "addr:port"),
+        transform: Values.listenAddress)
+    var metrics: Endpoint?
+
     @OptionGroup(title: "Bounds")
     var limits: LimitOptions
 
@@ -52,6 +60,7 @@ struct Trace: ParsableCommand {
         TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
             filterText: filters.text, selection: filters.selection, output: output.request, backend: backend,
+            metrics: metrics,
             limits: limits.limits, outputBacklog: limits.outputBacklog)
     }
 

@@ -5,6 +5,7 @@ import Glibc
 import Handshake
 import HostFacts
 import KernelTracer
+import Metrics
 import Output
 import Privileges
 import SystemSupport
@@ -25,6 +26,7 @@ final class TraceSession {
     private let sink: any Sink
     private let backlog: BacklogWatch
     private let start: StartInfo
+    private let metering: Metering?
     private var waiting = ReorderBuffer()
     private var losses: LossReports
     private var end: UInt64?
@@ -92,9 +94,11 @@ final class TraceSession {
         let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
         let tracer = tracer
         explainer = Explainer(options: options, facts: asked, sink: sink) { tracer.unfollow($0) }
+        metering = try request.metrics.map { try Metering(at: $0, start) }
+        explainer.meter = metering?.metrics
         end = request.output.duration.map { now &+ $0 }
         losses = LossReports(begin: now)
-        nextLossCheck = now &+ Self.lossInterval
+        nextLossCheck = now
     }
 
     func run() throws {
@@ -124,10 +128,12 @@ final class TraceSession {
         tellMissingPrivileges()
         notifySystemd("READY=1")
         try turn()
+        try metering?.open()
         var stopped: TracerError?
         do { try loop.run() } catch { stopped = error }
         finish()
         tracer.close()
+        metering?.close()
         if let stopped { throw stopped }
         if let failure { throw failure }
     }
@@ -227,6 +233,7 @@ final class TraceSession {
             LossCount(reason: "observation not understood", scope: .observations, total: undecodable),
             LossCount(reason: Self.leftOut, scope: .output, total: explainer.stepsLeftOut),
         ]
+        metering?.publish(counts, own, inFlight: explainer.inFlight, backends: tracer.backends)
         for loss in losses.news(in: counts.losses + own, at: now, passed: explainer.time) {
             // A replay has the time to tell them.
             if loss.reason != Self.leftOut { recorder?.loss(loss) }

@@ -88,6 +88,23 @@ enum Values {
         return time
     }
 
+    /// `127.0.0.1:9464`, `[::1]:9464`, or a port alone, which is one of 127.0.0.1.
+    static func listenAddress(_ text: String) throws(ValueError) -> Endpoint {
+        let mark = text.lastIndex(of: ":")
+        var host = mark.map { text[..<$0] } ?? ""
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            // An IPv4 address wants none.
+            if !host.contains(":") { host = "?" }
+        } else if host.contains(":") {
+            throw ValueError("write an IPv6 address in brackets, like [::1]:9464")
+        }
+        guard let port = port(mark.map { text[text.index(after: $0)...] } ?? text[...]),
+            let address = host.isEmpty ? IPAddress(v4: 0x7f00_0001) : IPAddress(String(host))
+        else { throw ValueError("write an address and a port, like 127.0.0.1:9464 or [::1]:9464, or a port alone") }
+        return Endpoint(address: address, port: port)
+    }
+
     /// A count of at least one.
     static func count(_ text: String) throws(ValueError) -> Int {
         guard let number = decimal(text[...]), number > 0, let count = Int(exactly: number) else {
