@@ -23,7 +23,7 @@ PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-key
 TEST_PACKAGES := bash-completion zsh fish mandoc man-db
 TEST_PACKAGES += chromium chromium-driver python3-selenium
 TEST_PACKAGES += tshark
-TEST_PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml python3-venv
+TEST_PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml python3-venv prometheus
 TEST_PACKAGES += jq tcpdump libcap2-bin
 
 # What benchmarks compare with; tests do without.

@@ -14,7 +14,7 @@ struct ReportCommand: ParsableCommand {
 
             EXAMPLES:
               nattrace report night.ntr -o night.html
-              nattrace report night.ntr -o refused.html --verdict no_listener --dport 443
+              nattrace report night.ntr -o refused.html --verdict no_listener
 
             FILTERS of different kinds all have to hold; one kind given several times is an "or". --netns \
             takes a name that the recording has, or an inode number.

@@ -44,7 +44,7 @@ struct Trace: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Serve metrics for Prometheus at http://ADDR:PORT/metrics; a port alone is one of 127.0.0.1.",
+            "Serve metrics for Prometheus; a port: on 127.0.0.1.",
             valueName: "addr:port"),
         transform: Values.listenAddress)
     var metrics: Endpoint?

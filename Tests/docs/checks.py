@@ -77,7 +77,7 @@ def names(root, pages, program):
                 yield f"{where}: make has no target {words[1]}"
             elif words[0] == "nattrace" or words[0].startswith("--"):
                 for word in words:
-                    name = re.match(r"--[\w-]+", word)
+                    name = re.match(r"--\w[\w-]*", word)
                     if name and words[0] == "nattrace" and name[0] not in known:
                         yield f"{where}: nattrace has no {name[0]}"
 

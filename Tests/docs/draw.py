@@ -165,13 +165,13 @@ def room(picture, x, y, width, height, name, *says, kinds="box"):
 
 def house():
     picture = Picture(
-        1000, 470, "The house: modules of nattrace, and how data goes through them",
+        1000, 524, "The house: modules of nattrace, and how data goes through them",
         "In the kernel the programs of bpf write observations into a ring buffer. KernelTracer reads it, with libbpf through"
         " CLibBPF and CNattrace. Handshake puts observations in order, makes connections of them and gives verdicts. For a"
         " verdict it asks HostFacts, which reads rulesets with Rulesets. Output writes terminal, JSON lines and recordings,"
         " compressed through CZlib. Report makes a page of a recording, with what CReportPage embeds. A replay goes from a recording to Handshake, and answers its questions from it."
         " Examination makes the report of nattrace doctor. nattrace is the command line; Privileges gives up capabilities;"
-        " SystemSupport has error texts and clocks.")
+        " SystemSupport has error texts and clocks. Metrics counts what Handshake tells, and answers Prometheus.")
     picture.sentence(20, 32, ("The house", "title"),
                      "    data goes one way; what is right of the ring is pure, but for the facts: a recording has both")
 
@@ -202,6 +202,7 @@ def house():
     picture.arrow("M330 190V215H120V240")
 
     room(picture, 790, 290, 190, 66, "Report", "a page of a recording")
+    room(picture, 20, 454, 525, 50, "Metrics", "what is counted, for Prometheus, on a thread of its own")
     for x, width, name, says in ((20, 150, "nattrace", "the command line"), (185, 180, "Privileges", "gives up capabilities"),
                                  (380, 165, "SystemSupport", "error texts, clocks")):
         room(picture, x, 376, width, 66, name, says)

@@ -30,6 +30,14 @@ class UntilInterrupted:
 BUILT = "the program under test was made by it; to build it once more takes minutes"
 MEASURES = "it measures for minutes, and wants a machine for itself"
 
+# Pages about what is in deploy/: their commands want services, other machines and root's own folders. The tests named
+# here do what they say, with the same files, and compare the pages' outputs themselves.
+BY_OTHERS = {
+    "docs/fleet.md": "Tests/deploy/clickhouse/run",
+    "docs/metrics.md": "Tests/deploy/prometheus/run",
+    "docs/pipelines.md": "Tests/deploy/logs/run",
+}
+
 # By page and command, without the comment behind it.
 OTHERWISE = {
     ("README.md", "make demo"): Instead(
@@ -73,7 +81,7 @@ OTHERWISE = {
 # Blocks that show no output of a command: page and first line.
 DRAWN = {
     ("docs/design.md", " kernel (bpf/)                         user space (Sources/)"): "a picture of letters",
-    ("docs/reference.md", "nattrace: 0:42 · 3 of 15 failed · 12 in flight · 1240 observations/s · none lost"):
+    ("docs/reference.md", "nattrace: 0:42 · 3 of 15 failed · 12 in flight · 1240 events/s · none lost"):
         "is drawn on a terminal only: Tests/OutputTests has the words",
     ("docs/json-lines.md", "  \"@timestamp\": \"2025-01-31T23:59:59.500900000Z\","):
         "takes a flood: Tests/OutputTests/JSONLinesTests.swift has the line",
