@@ -46,13 +46,24 @@ public final class JSONLinesSink: Sink {
         var isReplyDirection: Bool
     }
 
-    public init(output: OutputBuffer) { self.output = output }
+    /// Where the lines of several recordings stand together: which one these are of; nil: there is one only.
+    private let source: MergedSource?
+
+    public init(output: OutputBuffer) {
+        self.output = output
+        source = nil
+    }
+
+    init(output: OutputBuffer, source: MergedSource) {
+        self.output = output
+        self.source = source
+    }
 
     // MARK: Sink
 
     public func start(_ start: StartInfo) {
         clock = Clock(realtimeOffset: start.realtimeOffset)
-        begin("nattrace.start\"},\"host\":{", at: start.time)
+        begin("nattrace.start\"},\"host\":{", at: start.time, namesHost: false)
         if !start.hostName.isEmpty { string("\"name\":", start.hostName) }
         output.key("\"os\":{\"kernel\":")
         output.jsonString(start.kernel)
@@ -83,6 +94,7 @@ public final class JSONLinesSink: Sink {
             output.put(UInt8(ascii: "]"))
         }
         if !start.filter.isEmpty { string("\"filter\":", start.filter) }
+        if let source { clock(source.clock) }
         end()
     }
 
@@ -102,6 +114,7 @@ public final class JSONLinesSink: Sink {
         output.putHex16(connection.id)
         output.put("\",\"offset_ns\":")
         output.put(step.offset)
+        if let source { journey(source.journey(connection.id)?.id) }
         place(labels, step.netns, step.stage, step.backend)
         if step.backend != .inferred {
             output.put(",\"cpu\":")
@@ -130,6 +143,11 @@ public final class JSONLinesSink: Sink {
         output.putHex16(connection.id)
         output.put("\",\"verdict\":")
         output.jsonName(verdict.code.rawValue)
+        if let journey = source?.journey(connection.id) {
+            self.journey(journey.id)
+            output.put(",\"decisive\":")
+            output.put(journey.isDecisive ? "true" : "false")
+        }
         place(stage: verdict.stage, function: verdict.function)
         netns(verdict.netns, verdict.netnsName)
         if let reason = verdict.reason, !reason.isEmpty { string("\"reason\":", reason) }
@@ -197,13 +215,52 @@ public final class JSONLinesSink: Sink {
 
     /// Up to the name of the data set, which `rest` begins with: it goes on to the first value that is no constant.
     @inline(__always)
-    private func begin(_ rest: StaticString, at time: UInt64) {
+    private func begin(_ rest: StaticString, at time: UInt64, namesHost: Bool = true) {
         output.put("{\"@timestamp\":\"")
         clock.put(time, to: output)
         output.put("\",\"ecs\":{\"version\":\"")
         output.put(Self.ecsVersion)
-        output.put("\"},\"event\":{\"kind\":\"event\",\"dataset\":\"")
+        output.put("\"},")
+        if let source { put(source, namesHost: namesHost) }
+        output.put("\"event\":{\"kind\":\"event\",\"dataset\":\"")
         output.put(rest)
+    }
+
+    private func put(_ source: MergedSource, namesHost: Bool) {
+        if namesHost, !source.host.isEmpty {
+            output.put("\"host\":{")
+            string("\"name\":", source.host)
+            output.put("},")
+        }
+        output.put("\"log\":{\"file\":{")
+        string("\"path\":", source.path)
+        output.put("}},")
+    }
+
+    private func journey(_ id: UInt64?) {
+        guard let id else { return }
+        output.put(",\"journey\":\"")
+        output.putHex16(id)
+        output.put("\"")
+    }
+
+    private func clock(_ clock: RecordingClock) {
+        guard clock.aheadOfFirst != nil || clock.bounds != ClockBounds() else { return }
+        output.put(",\"clock\":{")
+        func number(_ key: StaticString, _ value: Int64) {
+            output.key(key)
+            output.put(text: String(value))
+        }
+        if let ahead = clock.aheadOfFirst {
+            number("\"ahead_ns\":", ahead)
+            number("\"within_ns\":", clock.within)
+            number("\"handshakes\":", Int64(clock.handshakes))
+            if clock.contradicting > 0 { number("\"contradicting\":", Int64(clock.contradicting)) }
+        } else {
+            if clock.bounds.lower != .min { number("\"at_least_ns\":", clock.bounds.lower) }
+            if clock.bounds.upper != .max { number("\"at_most_ns\":", clock.bounds.upper) }
+        }
+        output.close()
     }
 
     /// Closes the object `nattrace` and the line.

@@ -28,6 +28,11 @@ public final class SummarySink: Sink {
 
     public func verdict(_ verdict: Verdict, of connection: Connection) { table.take(verdict, of: connection) }
 
+    /// A connection whose ends are others than that of the verdict's.
+    func take(_ verdict: Verdict, dialled: Tuple, translated: Tuple) {
+        table.take(verdict, dialled: dialled, translated: translated)
+    }
+
     public func loss(_ loss: Loss) {
         if let place = losses.firstIndex(where: { $0.reason == loss.reason }) {
             losses[place].events += loss.events

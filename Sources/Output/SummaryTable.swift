@@ -11,10 +11,14 @@ struct SummaryKind: Hashable {
     var rule: Rule?
 
     init(_ code: VerdictCode, of connection: Connection, rule: Rule?) {
+        self.init(code, dialled: connection.dialled, translated: connection.translated, rule: rule)
+    }
+
+    init(_ code: VerdictCode, dialled: Tuple, translated: Tuple?, rule: Rule?) {
         self.code = code
         self.rule = rule
-        dialled = connection.dialled.destination
-        translated = connection.translated.flatMap { $0.destination == dialled ? nil : $0.destination }
+        self.dialled = dialled.destination
+        self.translated = translated.flatMap { $0.destination == dialled.destination ? nil : $0.destination }
     }
 }
 
@@ -61,11 +65,16 @@ struct SummaryTable {
             let kind = SummaryKind(earlier.code, of: connection, rule: earlier.rule)
             if earlier.code == .established { successes.retract(kind) } else { failures.retract(kind) }
         }
-        let kind = SummaryKind(verdict.code, of: connection, rule: verdict.rule)
+        take(verdict, dialled: connection.dialled, translated: connection.translated)
+    }
+
+    /// What replaces no other verdict.
+    mutating func take(_ verdict: Verdict, dialled: Tuple, translated: Tuple?) {
+        let kind = SummaryKind(verdict.code, dialled: dialled, translated: translated, rule: verdict.rule)
         if verdict.outcome == .success {
-            successes.take(verdict, kind, from: connection.dialled.source.address)
+            successes.take(verdict, kind, from: dialled.source.address)
         } else {
-            failures.take(verdict, kind, from: connection.dialled.source.address)
+            failures.take(verdict, kind, from: dialled.source.address)
         }
     }
 

@@ -44,7 +44,7 @@ public final class TerminalSink: Sink {
         .what: 44, .packet: 46, .netns: 10, .device: 8, .cpu: 6, .function: 23, .backend: 10,
     ]
     /// Where the last line shown was, if following.
-    private var lastPlace: (connection: UInt64, netns: String?)?
+    private var lastPlace: (connection: UInt64, place: String?)?
 
     /// - Parameters:
     ///   - width: columns, `defaultWidth` where standard output is no terminal.
@@ -72,9 +72,7 @@ public final class TerminalSink: Sink {
         header(connection, revised: verdict.isRevised)
         // Where there is too much to do, it is not worth telling how one succeeded.
         if !follow, !connection.isBrief {
-            widths = [:]
-            lastPlace = nil
-            table(connection.steps.map { Row($0, of: connection, style: style) }, of: connection)
+            table(alone: connection.steps.map { Row($0, of: connection, style: style) }, of: connection)
             if connection.omittedSteps > 0 {
                 line(" \(style.ellipsis) \(connection.omittedSteps) later steps were not kept", .dim, connection)
             }
@@ -103,9 +101,9 @@ public final class TerminalSink: Sink {
     var usableWidth: Int { max(width, Self.narrowest) }
     /// What the tag of a connection takes at the beginning of a line.
     private var tagColumns: Int { follow ? 7 : 0 }
-    private var room: Int { usableWidth - tagColumns }
+    var room: Int { usableWidth - tagColumns }
 
-    private func put(_ text: String) {
+    func put(_ text: String) {
         letGoOfHeld()
         if endsWithRepeat {
             endsWithRepeat = false
@@ -125,11 +123,11 @@ public final class TerminalSink: Sink {
         lastPlace = nil
     }
 
-    private func line(_ text: String, _ connection: Connection) {
+    func line(_ text: String, _ connection: Connection) {
         put(follow ? style.paint(tag(connection), .dim) + " " + text : text)
     }
 
-    private func line(_ text: String, _ tone: TerminalStyle.Tone, _ connection: Connection) {
+    func line(_ text: String, _ tone: TerminalStyle.Tone, _ connection: Connection) {
         line(style.paint(text, tone), connection)
     }
 
@@ -141,15 +139,19 @@ public final class TerminalSink: Sink {
 
     /// Who dialled whom, and what the translation made of it.
     private func header(_ connection: Connection, revised: Bool = false) {
-        let dialled = connection.dialled
+        header(connection, connection.dialled, connection.translated, at: connection.startTime)
+        if revised { line(" what happened since has changed the verdict", .warning, connection) }
+    }
+
+    func header(_ connection: Connection, _ dialled: Tuple, _ translated: Tuple?, at start: UInt64) {
         var text = style.flow(dialled.source, dialled.destination)
-        if let translated = connection.translated, translated != dialled {
+        if let translated, translated != dialled {
             let ends =
                 translated.source == dialled.source
                 ? translated.destination.description : style.flow(translated.source, translated.destination)
             text += " \(style.rewrite)\(gluedSpace)\(ends)"
         }
-        let time = clock.timeOfDay(connection.startTime)
+        let time = clock.timeOfDay(start)
         let lines = wrapped(text, width: columns(text) <= room ? room : room - 2)
         for (index, part) in lines.enumerated() {
             let indent = index == 0 ? "" : "  "
@@ -160,7 +162,6 @@ public final class TerminalSink: Sink {
             }
             line(shown, connection)
         }
-        if revised { line(" what happened since has changed the verdict", .warning, connection) }
     }
 
     /// Bold, and the part behind the double arrow as conspicuous as a rewrite is.
@@ -173,15 +174,20 @@ public final class TerminalSink: Sink {
 
     // MARK: verdict
 
-    private func explain(_ verdict: Verdict, of connection: Connection) {
+    /// `host`: who says so, where that has to be told. `isBrief`: why, and no more.
+    func explain(
+        _ verdict: Verdict, of connection: Connection, on host: String? = nil, isBrief: Bool = false
+    ) {
         let mark = style.mark(verdict.outcome)
-        let after = "after \(Row.milliseconds(verdict.duration))"
+        let after = (host.map { "on \($0), " } ?? "") + "after \(Row.milliseconds(verdict.duration))"
         let code = verdict.code.rawValue
         let gap = room - 4 - code.utf8.count - after.utf8.count
         line(
             " " + style.paint("\(mark.text) \(code)", mark.tone) + (gap >= 1 ? "  " + style.paint(after, .dim) : ""),
             connection)
-        if !verdict.sentence.isEmpty { item("why", [style.outside(verdict.sentence)], .bold, connection) }
+        if let host, gap < 1 { item("host", [host], .plain, connection) }
+        if !verdict.sentence.isEmpty { item("why", [style.outside(verdict.sentence)], isBrief ? .plain : .bold, connection) }
+        guard !isBrief else { return }
         if verdict.outcome != .success {
             if let place = place(of: verdict) { item("where", [place], .plain, connection) }
             if let checks = verdict.checklist.words { item("checked", [checks], .plain, connection) }
@@ -223,13 +229,23 @@ public final class TerminalSink: Sink {
 
     /// The columns that a wide terminal has beside offset and stage, as they stand.
     enum Column: Int, CaseIterable {
-        case what, packet, netns, device, cpu, function, backend
+        case what, host, packet, netns, device, cpu, function, backend
         /// Not shown in a table of their own, but under each other.
         case offset, stage
 
         /// Which ones are given up last when there is no room for all.
-        static let byImportance: [Column] = [.what, .function, .netns, .device, .backend, .packet, .cpu]
+        static let byImportance: [Column] = [.what, .host, .function, .netns, .device, .backend, .packet, .cpu]
     }
+
+    /// Begins a table of its own, which shares no columns and no place with what stands above.
+    func table(alone rows: [Row], of connection: Connection) {
+        widths = [:]
+        lastPlace = nil
+        table(rows, of: connection)
+        lastPlace = nil
+    }
+
+    var isWide: Bool { room >= Self.wideColumns }
 
     private func table(_ rows: [Row], of connection: Connection) {
         for row in rows {
@@ -240,7 +256,6 @@ public final class TerminalSink: Sink {
         widths[.offset] = max(widths[.offset] ?? 0, 9)
         widths[.stage] = max(widths[.stage] ?? 0, 10)
         if follow { widths.merge(Self.usualWidths) { max($0, $1) } }
-        let isWide = room >= Self.wideColumns
         for row in rows {
             let head = head(row)
             if isWide { wide(row, head, connection) } else { narrow(row, head, connection) }
@@ -257,12 +272,12 @@ public final class TerminalSink: Sink {
 
     /// Offset, stage, what happened, and the function at the right margin if it fits.
     private func narrow(_ row: Row, _ head: String, _ connection: Connection) {
-        let netns = row.netns
-        if let netns, lastPlace?.connection != connection.id || lastPlace?.netns != netns {
-            let heading = wrapped("netns \(netns)", width: room - 1)
+        let place = row.place
+        if let place, lastPlace?.connection != connection.id || lastPlace?.place != place {
+            let heading = wrapped(place + row.remarkOnHost, width: room - 1)
             for part in heading { line(" " + part, .dim, connection) }
         }
-        if netns != nil || lastPlace?.connection != connection.id { lastPlace = (connection.id, netns) }
+        if place != nil || lastPlace?.connection != connection.id { lastPlace = (connection.id, place) }
 
         let room = room - headColumns
         var lines = wrapped(row.words.what, width: room).map { ($0, row.words.tone) }
@@ -317,19 +332,27 @@ public final class TerminalSink: Sink {
 }
 
 /// A step as a line of a table.
-private struct Row {
+struct Row {
     let words: StepWords
     let isInferred: Bool
-    /// nil: not known.
-    let netns: String?
+    /// Where it happened, as a heading; nil: not known.
+    let place: String?
+    /// What is to be said of the host where it is named first; empty: nothing.
+    var remarkOnHost = ""
     private let cells: [TerminalSink.Column: String]
 
-    init(_ step: Step, of connection: Connection, style: TerminalStyle) {
+    /// `host` and `offset`: where there are several hosts, in place of the step's own offset.
+    init(
+        _ step: Step, of connection: Connection, style: TerminalStyle, host: String? = nil, offset: UInt64? = nil
+    ) {
         words = StepWords(step, of: connection, style: style)
         isInferred = step.backend == .inferred
-        netns = Self.netns(step.netns, step.netnsName, style)
+        let netns = Self.netns(step.netns, step.netnsName, style)
+        let parts = [host.map { "host \($0)" }, netns.map { "netns \($0)" }].compactMap { $0 }
+        place = parts.isEmpty ? nil : parts.joined(separator: ", ")
         cells = [
-            .offset: "+" + Self.milliseconds(step.offset),
+            .host: host ?? "",
+            .offset: "+" + Self.milliseconds(offset ?? step.offset),
             .stage: step.stage?.name ?? "",
             .packet: step.packet.map { packet in
                 "\(packet.flags.role.inWords) \(packet.tuple.source) \(style.arrow) \(packet.tuple.destination)"

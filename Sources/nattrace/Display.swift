@@ -111,6 +111,13 @@ final class Display {
         sink = folding ?? blocks
     }
 
+    /// How several recordings are told as one, in place of `sink`.
+    func form(_ request: OutputRequest) -> MergedReplay.Form {
+        if let summary { return .summary(summary) }
+        if let terminal { return .blocks(terminal, blocksPerSecond: request.blocksPerSecond) }
+        return .lines(output)
+    }
+
     /// Writes what was told so far, in one piece; in a live run as much of it as is taken.
     @discardableResult
     func flush() -> OutputBuffer.State {

@@ -11,16 +11,11 @@ struct ReplaySession {
 
     func run() throws {
         let reader = try RecordingReader(path: request.path)
-        var options = ExplainerOptions()
-        options.unansweredAfter = request.output.unansweredAfter ?? reader.header.unansweredAfter
-        options.hooks = Set(reader.header.start.backends.keys)
+        var options = ExplainerOptions(
+            replaying: reader.header, unansweredAfter: request.output.unansweredAfter)
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count
-        if let recorded = reader.header.maximumConnections {
-            // A damaged number must not make it ask for more memory than live.
-            options.maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections
-        }
         let display = Display(request.output)
         let pcap = try request.output.pcapPath.map { path in
             // Where it was recorded, and on what machine, is not known.
@@ -53,6 +48,19 @@ struct ReplaySession {
         if case .failed(let error)? = pcap?.finish() { throw Failure(error) }
         display.status.summary(explainer.totals)
         if let damage { throw damage }
+    }
+}
+
+extension ExplainerOptions {
+    /// As the recording run had them.
+    init(replaying header: RecordingHeader, unansweredAfter: UInt64?) {
+        self.init()
+        self.unansweredAfter = unansweredAfter ?? header.unansweredAfter
+        hooks = Set(header.start.backends.keys)
+        if let recorded = header.maximumConnections {
+            // A damaged number must not make it ask for more memory than live.
+            maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections
+        }
     }
 }
 

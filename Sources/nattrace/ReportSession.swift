@@ -1,7 +1,6 @@
 // A report: the same explanations as a replay, as one page.
 
 import Handshake
-import KernelTracer
 import Output
 import Report
 
@@ -13,15 +12,9 @@ struct ReportSession {
         let reader = try RecordingReader(path: request.path)
         // Before the work, which may take a while; the file is made when there is something to write.
         let file = try OutputFile(path: request.output, unlike: request.path)
-        var options = ExplainerOptions()
-        options.unansweredAfter = reader.header.unansweredAfter
-        options.hooks = Set(reader.header.start.backends.keys)
+        var options = ExplainerOptions(replaying: reader.header, unansweredAfter: nil)
         options.filter = request.filter
         options.selection = request.selection
-        if let recorded = reader.header.maximumConnections {
-            // A damaged number must not make it ask for more memory than live.
-            options.maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections
-        }
         let sink = ReportSink()
         let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
 

@@ -60,6 +60,15 @@ struct ReplayRequest: Hashable, Sendable {
     var output = OutputRequest()
 }
 
+/// `nattrace replay` of several recordings
+struct MergeRequest: Hashable, Sendable {
+    /// The recordings; times are told in the first one's clock.
+    var paths: [String]
+    var filter = ConnectionFilter()
+    var selection = VerdictSelection()
+    var output = OutputRequest()
+}
+
 /// `nattrace report`
 struct ReportRequest: Hashable, Sendable {
     /// The recording.
