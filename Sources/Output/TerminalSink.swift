@@ -186,7 +186,9 @@ public final class TerminalSink: Sink {
             " " + style.paint("\(mark.text) \(code)", mark.tone) + (gap >= 1 ? "  " + style.paint(after, .dim) : ""),
             connection)
         if let host, gap < 1 { item("host", [host], .plain, connection) }
-        if !verdict.sentence.isEmpty { item("why", [style.outside(verdict.sentence)], isBrief ? .plain : .bold, connection) }
+        if !verdict.sentence.isEmpty {
+            item("why", [style.outside(verdict.sentence)], isBrief ? .plain : .bold, connection)
+        }
         guard !isBrief else { return }
         if verdict.outcome != .success {
             if let place = place(of: verdict) { item("where", [place], .plain, connection) }

@@ -12,6 +12,12 @@ struct CommandDefinition {
     /// Arguments without a name, in order.
     var positionals: [OptionDefinition]
 
+    /// What stands in this place, from 0 on; nil: nothing more can.
+    func positional(_ place: Int) -> OptionDefinition? {
+        if place < positionals.count { return positionals[place] }
+        return positionals.last.flatMap { $0.isRepeating ? $0 : nil }
+    }
+
     /// The option of a name with its dashes, as `--dport` or `-i`.
     func option(named name: some StringProtocol) -> OptionDefinition? {
         options.first { $0.names.contains { $0 == name } }

@@ -65,8 +65,8 @@ enum Completion: Equatable {
             self = .words(
                 open.map { Candidate(text: $0.name, meaning: $0.abstract) }
                     + short.map { Candidate(text: last, meaning: $0.abstract) })
-        } else if place.positionals < command.positionals.count {
-            self = values(of: command.positionals[place.positionals])
+        } else if let positional = command.positional(place.positionals) {
+            self = values(of: positional)
         } else {
             self = .words([])
         }

@@ -77,6 +77,27 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         #expect(try trace("").output.unansweredAfter == nil)
     }
 
+    @Test func readsReplaysOfSeveralRecordings() throws {
+        func merge(_ words: [String]) throws -> MergeRequest {
+            try #require(try Nattrace.parse(commandLine: words) as? Replay).mergeRequest()
+        }
+        var expected = MergeRequest(paths: ["a.ntr", "b.ntr", "c.ntr"])
+        expected.filter.destinationPorts = [80...80]
+        expected.selection.failedOnly = true
+        expected.output.json = true
+        #expect(try merge(["replay", "a.ntr", "--dport", "80", "b.ntr", "--failed", "--json", "c.ntr"]) == expected)
+        #expect(throws: Failure.self) { try merge(["replay", "a.ntr", "/dev/null"]) }
+        #expect(
+            refusal("replay a b --follow")
+                == "--follow is for one recording, not for several: each connection is shown when all machines have said"
+                + " their last word. See 'nattrace --help'.")
+        let many = "replay " + (0..<33).map { "r\($0)" }.joined(separator: " ")
+        #expect(
+            refusal(many) == "33 recordings are too many to merge, which can be 32 at most. See 'nattrace --help'.")
+        let outcome = Nattrace.perform(["replay", "/nowhere/a", "/nowhere/b"])
+        #expect(outcome.status == .noInput && outcome.error?.contains("/nowhere/a") == true)
+    }
+
     @Test func readsReplays() throws {
         var expected = ReplayRequest(path: "night.ntr")
         expected.filter.ports = [80...80]
@@ -167,11 +188,13 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
         "--pcap=", "--pcap - --json", "--pcap - --follow", "--pcap - --summary", "--pcap x --record x",
-        "replay x --json --pcap -", "--metrics localhost:9000", "replay x --metrics 9464", "--summary=5", "doctor --dport 80", "--backend uprobe",
+        "replay x --json --pcap -", "--metrics localhost:9000", "replay x --metrics 9464", "--summary=5",
+        "doctor --dport 80", "--backend uprobe",
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
-        "replay a b", "report a b", "report a -o", "report a --json", "report a --output=", "-i abcdefghijklmnopq",
+        "replay a b --follow", "replay a b --pcap c", "replay a b --netns 7", "report a b", "report a -o",
+        "report a --json", "report a --output=", "-i abcdefghijklmnopq",
         "--verdict x", "--addr localhost", "trace replay",
         "doctor gateway", "doctor --color blue",
     ])
@@ -226,7 +249,7 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         for line in [["replay", "--help"], ["help", "replay"]] {
             let outcome = Nattrace.perform(line)
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
-            #expect(outcome.text.contains("USAGE: nattrace replay FILE") && !outcome.text.contains("--backend"))
+            #expect(outcome.text.contains("USAGE: nattrace replay FILE...") && !outcome.text.contains("--backend"))
         }
         for line in [["report", "--help"], ["help", "report"]] {
             let outcome = Nattrace.perform(line)

@@ -29,7 +29,7 @@ private func offers(_ line: String) -> [String]? {
         #expect(trace.option(named: "--record")?.values == .files && trace.option(named: "--dport")?.values == .open)
         #expect(trace.option(named: "--help") != nil && trace.option(named: "--version") != nil)
         let replay = try #require(CommandDefinition.all.first { $0.name == "replay" })
-        #expect(replay.positionals.map(\.values) == [.files])
+        #expect(replay.positionals.map(\.values) == [.files, .files])
     }
 
     @Test func offersCommands() {
@@ -70,10 +70,13 @@ private func offers(_ line: String) -> [String]? {
     }
 
     @Test func offersFiles() {
-        for line in ["replay ", "replay --failed x", "replay --dport 80 ", "replay -- -", "--record ", "--record=x"] {
+        for line in [
+            "replay ", "replay x ", "replay x y ", "replay --failed x", "replay --dport 80 ", "replay -- -",
+            "--record ", "--record=x",
+        ] {
             #expect(offers(line) == nil, "\(line)")
         }
-        #expect(offers("replay x ") == [] && offers("--dport 80 ") == [] && offers("trace ") == [])
+        #expect(offers("report x ") == [] && offers("--dport 80 ") == [] && offers("trace ") == [])
     }
 
     @Test func tellsWhatCodesMean() {

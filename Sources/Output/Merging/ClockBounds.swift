@@ -52,7 +52,9 @@ struct ClockEstimate: Hashable, Sendable {
         }
         let middle = bounds.lower + (bounds.upper - bounds.lower) / 2
         within = samples.reduce(bounds.upper - middle) { furthest, sample in
-            max(furthest, sample.lower == .min ? 0 : sample.lower - middle, sample.upper == .max ? 0 : middle - sample.upper)
+            max(
+                furthest, sample.lower == .min ? 0 : sample.lower - middle,
+                sample.upper == .max ? 0 : middle - sample.upper)
         }
     }
 

@@ -50,7 +50,8 @@ struct ConnectionPart {
 
     /// Takes in a step, if it shows a packet that passes. Only what was seen: a concluded step has the time of another.
     mutating func note(_ step: borrowing Step, at time: Int64) {
-        guard let packet = step.packet, step.backend != .inferred, step.stage == .ingress || step.stage == .egress else {
+        guard let packet = step.packet, step.backend != .inferred, step.stage == .ingress || step.stage == .egress
+        else {
             return
         }
         let way: Passage.Way = step.stage == .ingress ? .came : .left

@@ -133,7 +133,8 @@ extension TerminalSink {
         let rows = story.moments.map { moment in
             let chapter = story.chapters[moment.chapter]
             var row = Row(
-                moment.step, of: chapter.connection, style: style, host: names[chapter.recording], offset: moment.offset)
+                moment.step, of: chapter.connection, style: style, host: names[chapter.recording], offset: moment.offset
+            )
             if named.insert(moment.chapter).inserted, let remark = remark(on: chapter, hosts) {
                 row.remarkOnHost = "; " + remark
             }
@@ -151,7 +152,8 @@ extension TerminalSink {
         table(alone: rows, of: first)
         for chapter in story.chapters where chapter.omittedSteps > 0 {
             line(
-                " \(style.ellipsis) \(chapter.omittedSteps) later steps on \(names[chapter.recording]) were not kept", .dim,
+                " \(style.ellipsis) \(chapter.omittedSteps) later steps on \(names[chapter.recording]) were not kept",
+                .dim,
                 chapter.connection)
         }
         if story.isIncomplete {
@@ -175,7 +177,8 @@ extension TerminalSink {
 extension JourneyStory.Chapter {
     /// Whether its verdict is to be read in full also behind another one.
     fileprivate var namesCause: Bool {
-        verdict.outcome != .success && ConnectionPart.weight(of: verdict.code, isServerEnd: false)
-            >= ConnectionPart.weightOfCauses
+        verdict.outcome != .success
+            && ConnectionPart.weight(of: verdict.code, isServerEnd: false)
+                >= ConnectionPart.weightOfCauses
     }
 }

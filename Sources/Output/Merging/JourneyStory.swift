@@ -38,7 +38,9 @@ struct JourneyStory {
 
     /// As the client dialled it, and as it was at the end of its way.
     var dialled: Tuple { chapters[0].connection.dialled }
-    var translated: Tuple { chapters[chapters.count - 1].connection.translated ?? chapters[chapters.count - 1].connection.dialled }
+    var translated: Tuple {
+        chapters[chapters.count - 1].connection.translated ?? chapters[chapters.count - 1].connection.dialled
+    }
     /// When it began.
     var start: Int64 { chapters[0].time(chapters[0].connection.startTime) }
 
@@ -54,7 +56,9 @@ struct JourneyStory {
             }
         }
         moments.sort {
-            ($0.time, $0.moment.chapter, $0.moment.step.sequence) < ($1.time, $1.moment.chapter, $1.moment.step.sequence)
+            ($0.time, $0.moment.chapter, $0.moment.step.sequence) < (
+                $1.time, $1.moment.chapter, $1.moment.step.sequence
+            )
         }
         let others = chapters.indices.filter { chapters[$0].ahead == nil }.flatMap { index in
             chapters[index].steps.map { Moment(chapter: index, step: $0, offset: $0.offset) }

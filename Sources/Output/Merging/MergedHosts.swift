@@ -24,7 +24,8 @@ struct MergedHosts {
     func clock(_ recording: Int) -> String? {
         let clock = clocks[recording]
         if clock.reference != recording {
-            let other = clock.contradicting > 0
+            let other =
+                clock.contradicting > 0
                 ? "; \(clock.contradicting) of \(clock.handshakes) handshakes say otherwise" : ""
             return "\(difference(clock.ahead)) \(names[clock.reference]), within \(within(clock.within))\(other)"
         }

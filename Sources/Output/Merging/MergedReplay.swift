@@ -130,7 +130,8 @@ public final class MergedReplay {
             note(unknown: assembler.unknown)
             if assembler.tornApart > 0 {
                 warnings.append(
-                    "\(Self.connections(assembler.tornApart)) told in parts: too much had to wait for other hosts' verdicts")
+                    "\(Self.connections(assembler.tornApart)) told in parts: too much had to wait for other hosts' verdicts"
+                )
             }
         }
         var totals = counter.totals
@@ -174,7 +175,8 @@ public final class MergedReplay {
             let (reader, start) = (readers[recording], readers[recording].header.start)
             return Stream(
                 reader: reader,
-                explainer: Explainer(options: request.options(reader.header), facts: reader.facts, sink: sinks[recording]),
+                explainer: Explainer(
+                    options: request.options(reader.header), facts: reader.facts, sink: sinks[recording]),
                 limit: Self.limit(request, start),
                 offset: start.realtimeOffset &- (journeys.clocks[recording].aheadOfFirst ?? 0))
         }
@@ -183,7 +185,8 @@ public final class MergedReplay {
             if streams[recording].next == nil { finish(streams[recording]) }
         }
         while let recording = streams.indices.filter({ streams[$0].next != nil })
-            .min(by: { streams[$0].next!.time < streams[$1].next!.time }), let next = streams[recording].next, isWanted()
+            .min(by: { streams[$0].next!.time < streams[$1].next!.time }), let next = streams[recording].next,
+            isWanted()
         {
             progress(streams[recording].reader)
             if streams[recording].explainer.replay(next.item, upTo: streams[recording].limit) {
