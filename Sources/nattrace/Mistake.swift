@@ -15,7 +15,7 @@ enum Mistake {
             if word == "--" { return nil }
             guard word.hasPrefix("-"), word != "-" else {
                 positionals += 1
-                if positionals > command.positionals.count {
+                if command.positional(positionals - 1) == nil {
                     return inWords([word] + words.prefix { !$0.hasPrefix("-") }, of: command)
                 }
                 continue

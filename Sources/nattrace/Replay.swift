@@ -35,6 +35,10 @@ struct Replay: ParsableCommand {
 
     func validate() throws {
         guard !others.isEmpty else { return }
+        // Filters are often written without dashes.
+        if let options = TcpdumpExpression.options(for: others) {
+            throw ValidationError("'\(others.joined(separator: " "))' is written '\(options)' here")
+        }
         let limit = MergedReplay.maximumRecordings
         guard others.count < limit else {
             throw ValidationError("\(others.count + 1) recordings are too many to merge, which can be \(limit) at most")

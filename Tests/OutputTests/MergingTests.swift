@@ -123,7 +123,7 @@ extension Journeys {
         edit(&request)
         let replay = try MergedReplay(request) { _ in }
         let terminal = TerminalSink(output: capture.output, width: 80, colour: false, unicode: true, follow: false)
-        let totals = try replay.tell(as: .blocks(terminal, blocksPerSecond: 0), progress: { _ in }) { true }
+        let totals = try replay.tell(as: .blocks(terminal, blocksPerSecond: 0), progress: { _ in }, while: { true })
         #expect(totals.verdicts.values.reduce(0, +) == 8 && totals.events == 116)
         #expect(replay.errors.isEmpty && replay.warnings.isEmpty)
         return capture.text()
@@ -170,7 +170,7 @@ extension Journeys {
         let summary = SummarySink(
             output: capture.output, style: TerminalStyle(colour: false, unicode: true), width: 80)
         let replay = try MergedReplay(ThreeHosts.replay(ThreeHosts.roles)) { _ in }
-        let totals = try replay.tell(as: .summary(summary), progress: { _ in }) { true }
+        let totals = try replay.tell(as: .summary(summary), progress: { _ in }, while: { true })
         #expect(totals.verdicts == [.established: 4, .noListener: 2, .filterDropped: 2])
         let text = capture.text()
         #expect(text.contains(" ✗ no_listener     203.0.113.10:81 ⇒ 10.77.2.10:8081             1  03:06:26Z"))
@@ -181,7 +181,7 @@ extension Journeys {
     @Test func writesLinesThatBelongTogether() throws {
         let capture = Capture()
         let replay = try MergedReplay(ThreeHosts.replay(ThreeHosts.roles)) { _ in }
-        _ = try replay.tell(as: .lines(capture.output), progress: { _ in }) { true }
+        _ = try replay.tell(as: .lines(capture.output), progress: { _ in }, while: { true })
         let lines = capture.lines().dropLast()
         func value(_ line: String, _ key: String) -> String? {
             guard let begin = line.firstRange(of: "\"\(key)\":\"")?.upperBound else { return nil }
@@ -225,7 +225,7 @@ extension Journeys {
         let roles = [role] + ThreeHosts.roles.filter { $0 != role }
         let merged = try lines { output in
             let replay = try MergedReplay(ThreeHosts.replay(roles)) { _ in }
-            _ = try replay.tell(as: .lines(output), progress: { _ in }) { true }
+            _ = try replay.tell(as: .lines(output), progress: { _ in }, while: { true })
         }
         func plain(_ line: String) -> String {
             var line = line
@@ -254,7 +254,7 @@ extension Journeys {
         request.paths[2] = file.path
         let capture = Capture()
         let replay = try MergedReplay(request) { _ in }
-        _ = try replay.tell(as: .lines(capture.output), progress: { _ in }) { true }
+        _ = try replay.tell(as: .lines(capture.output), progress: { _ in }, while: { true })
         #expect(replay.errors.map(\.name) == [file.path])
         #expect(capture.text().contains("\"no_listener\""))
     }
@@ -276,7 +276,7 @@ extension Journeys {
             request.maximum = 2
             let replay = try MergedReplay(request) { _ in }
             let terminal = TerminalSink(output: capture.output, width: 80, colour: false, unicode: true, follow: false)
-            _ = try replay.tell(as: .blocks(terminal, blocksPerSecond: 0), progress: { _ in }) { true }
+            _ = try replay.tell(as: .blocks(terminal, blocksPerSecond: 0), progress: { _ in }, while: { true })
             return capture.text()
         }()
         #expect(text.split(separator: "\n").count { $0.contains("on backend, after") } == 2)

@@ -87,6 +87,7 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         expected.output.json = true
         #expect(try merge(["replay", "a.ntr", "--dport", "80", "b.ntr", "--failed", "--json", "c.ntr"]) == expected)
         #expect(throws: Failure.self) { try merge(["replay", "a.ntr", "/dev/null"]) }
+        #expect(refusal("replay a port 80") == "'port 80' is written '--port 80' here. See 'nattrace --help'.")
         #expect(
             refusal("replay a b --follow")
                 == "--follow is for one recording, not for several: each connection is shown when all machines have said"
