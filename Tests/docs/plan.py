@@ -58,6 +58,9 @@ OTHERWISE = {
         "sudo nattrace --netns blue --json",
         "sudo nattrace --dport 80 --record case.ntrace",
     )},
+    ("README.md", "nattrace replay a.ntrace b.ntrace c.ntrace"): Instead(
+        'cd Tests/deploy/clickhouse/recordings && nattrace replay client.ntrace gateway.ntrace backend.ntrace; cd "$OLDPWD"',
+        "it is for recordings of three machines", r"(?m)^ ✗ no_listener  on backend, "),
     ("docs/capabilities.md", "sudo setpriv --reuid=nobody --regid=nogroup --clear-groups \\\n"
      "    --inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon nattrace"): UntilInterrupted(),
     ("docs/design.md", "Tests/live/run article/ipv4/nft"): Instead(
