@@ -84,7 +84,7 @@ dist: bpf ## the program as one file that needs no library: .build/dist/nattrace
 	$(Q)rm -rf $(DIST) && mkdir -p $(DIST)
 	$(Q)strip -o $(DIST)/nattrace $(BUILD)/static/release/nattrace
 	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version | sed -n 's/^nattrace //p')-linux-$(MACHINE); cd $(DIST); \
-		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs,$(CURDIR)/$f) $$name; \
+		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs deploy,$(CURDIR)/$f) $$name; \
 		$(MAKE) -s -C $(CURDIR) man completions PROGRAM=$(DIST)/nattrace SHARE=$(DIST)/$$name/share; \
 		tar -c --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w $(if $(EPOCH),--mtime=@$(EPOCH)) $$name | \
 			gzip -9n >$$name.tar.gz; \
