@@ -167,7 +167,8 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
         "--pcap=", "--pcap - --json", "--pcap - --follow", "--pcap - --summary", "--pcap x --record x",
-        "replay x --json --pcap -", "--metrics localhost:9000", "replay x --metrics 9464", "--summary=5", "doctor --dport 80", "--backend uprobe",
+        "replay x --json --pcap -", "--metrics localhost:9000", "replay x --metrics 9464", "--summary=5",
+        "doctor --dport 80", "--backend uprobe",
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
