@@ -7,10 +7,12 @@ BUILD := .build
 BPF_OBJECT := $(BUILD)/bpf/nattrace.bpf.o
 PROGRAM := $(BUILD)/release/nattrace
 DIST := $(BUILD)/dist
+DEB := $(BUILD)/deb
 
 # Debian packages: to build, to run the live tests, and to run them in virtual machines.
 PACKAGES := make git pkg-config clang llvm libbpf-dev libelf-dev zlib1g-dev libc6-dev
 PACKAGES += python3 python3-jsonschema iproute2 nftables iptables conntrack bpftool util-linux kmod
+PACKAGES += debhelper lintian debootstrap systemd buildah python3-venv python3-yaml
 PACKAGES += qemu-system-x86 qemu-system-common busybox-static debian-archive-keyring
 
 # What benchmarks compare with; tests do without.
@@ -46,7 +48,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf deps test test-unit test-live test-vm test-kernels test-dist test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist deb bpf deps test test-unit test-live test-vm test-kernels test-dist test-package test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -72,6 +74,11 @@ dist: bpf ## the program as one file that needs no library: .build/dist/nattrace
 		tar -c --sort=name --owner=0 --group=0 --numeric-owner $$name | gzip -9n >$$name.tar.gz; \
 		rm -r $$name; sha256sum nattrace $$name.tar.gz >SHA256SUMS; \
 		du -h --apparent-size nattrace $$name.tar.gz | sed 's/^/  /'
+
+# With the manual page, where man/make-manual makes one.
+deb: dist ## a Debian package of that file, with a service: .build/deb
+	$(say) DEB $(DEB)
+	$(Q)rm -rf $(DEB) && deploy/debian/make-package --program $(DIST)/nattrace $(DEB)
 
 bpf: $(BPF_OBJECT) ## the kernel side alone
 
@@ -114,6 +121,9 @@ test-kernels: dist ## live tests on Debian's 5.10, 6.1, 6.12 and 7.2 with each b
 
 test-dist: dist ## the single file, in virtual machines with nothing else of ours (KERNEL=6.1)
 	$(Q)Tests/dist/run $(KERNEL)
+
+test-package: dist ## the package, the service, the image, the manifest (KERNEL=6.1: the service there as well)
+	$(Q)$(SUDO) Tests/deploy/package/run $(if $(KERNEL),--kernel $(KERNEL)) $(ARGS)
 
 test-harness: ## the tests of the virtual machines themselves
 	$(Q)$(SUDO) Tests/live/vm/selftest $(KERNEL)

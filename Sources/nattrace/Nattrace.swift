@@ -50,7 +50,7 @@ struct Nattrace: ParsableCommand {
         } catch let failure as Failure {
             return outcome(of: failure)
         } catch {
-            return help(error) ?? outcome(of: .usage(usageMessage(message(for: error))))
+            return help(error) ?? outcome(of: refusal(of: arguments, error))
         }
         var outcome = run { try command.run() }
         outcome.isLive = command is Trace
@@ -85,14 +85,23 @@ struct Nattrace: ParsableCommand {
 
     /// The command that a command line asks for. Throws a `Failure` or an error of ArgumentParser.
     static func parse(commandLine arguments: [String]) throws -> any ParsableCommand {
-        try parseAsRoot(try spelledOut(arguments))
+        let words = try spelledOut(arguments)
+        let command = try parseAsRoot(words)
+        guard let path = (command as? Trace)?.config else { return command }
+        return try parseAsRoot(
+            [Trace.name] + ConfigurationFile(path: path).arguments(besides: Array(words.dropFirst())))
+    }
+
+    /// What to say of arguments that ArgumentParser refuses.
+    static func refusal(of arguments: [String], _ error: any Error) -> Failure {
+        .usage(usageMessage(message(for: error)))
     }
 
     /// Puts in the name of the command that is meant where there is none: without it the help
     /// would not show a single option, and each misspelt command would be a surplus argument.
     static func spelledOut(_ arguments: [String]) throws(Failure) -> [String] {
         let commands = ["trace", "replay", "doctor"]
-        guard let first = arguments.first else { return ["trace"] }
+        guard let first = arguments.first else { return [Trace.name] }
         if commands.contains(first) || first == "--version" || first.hasPrefix("--generate-completion-script") {
             return arguments
         }

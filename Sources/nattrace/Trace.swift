@@ -4,7 +4,10 @@ import KernelTracer
 
 /// `nattrace [trace]`: explains connections while they are made.
 struct Trace: ParsableCommand {
+    static let name = "trace"
+
     static let configuration = CommandConfiguration(
+        commandName: name,
         abstract: "Explains where a TCP connection died inside this machine, why, and what to change.",
         usage: """
             nattrace [trace] [filters] [output]
@@ -39,6 +42,12 @@ struct Trace: ParsableCommand {
 
     @OptionGroup(title: "Bounds")
     var limits: LimitOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Take options from a file, as a service does: 'name = value' a line. Those given here win.",
+            valueName: "file"), completion: .file())
+    var config: String?
 
     func run() throws {
         try TraceSession(request()).run()
