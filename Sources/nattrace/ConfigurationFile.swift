@@ -169,15 +169,18 @@ struct ConfigurationFile {
         }
         let words = settings.flatMap(\.words)
         do {
-            _ = try Nattrace.parseAsRoot([Trace.name] + words)
-            return nil
+            // Where help is asked for, it is another command that stands for it, or an error that is none.
+            if try Nattrace.parseAsRoot([Trace.name] + words) is Trace { return nil }
+            return onlyOnCommandLine(settings)
         } catch {
-            guard !Nattrace.exitCode(for: error).isSuccess else {
-                return "'\(settings.first?.name ?? "")' is for the command line only"
-            }
+            guard !Nattrace.exitCode(for: error).isSuccess else { return onlyOnCommandLine(settings) }
             // Names stand here without dashes.
             return Nattrace.refusal(of: [Trace.name] + words, error).message.replacing("'--", with: "'")
         }
+    }
+
+    private static func onlyOnCommandLine(_ settings: some Collection<Setting>) -> String {
+        "'\(settings.first?.name ?? "")' is for the command line only"
     }
 
     private func failure(_ problem: String, line: Int) -> Failure { .usage("\(path):\(line): \(problem)") }

@@ -115,7 +115,7 @@ def life(test, folder, package, newer):
     root = Root(folder)
     before = root.files()
     # With apt, as who downloads a file does; it asks nothing, and fetches nothing.
-    root.done("apt-get", "install", "-y", "--no-install-recommends", "--no-download", root.inside(package))
+    root.done("apt-get", "install", "-y", "--no-install-recommends", root.inside(package))
     test.equal("the package: installed", root.version().split(" ")[0], "installed")
     modes = {path: (folder / path).stat().st_mode & 0o7777 for path in INSTALLED if (folder / path).exists()}
     test.equal("the package: files, where they belong", modes, INSTALLED)
@@ -132,7 +132,7 @@ def life(test, folder, package, newer):
     state = folder / "var/lib/private/nattrace"
     state.mkdir(parents=True)
     (state / "last.ntrace").write_text("kept")
-    root.done("apt-get", "install", "-y", "--no-install-recommends", "--no-download", root.inside(newer))
+    root.done("apt-get", "install", "-y", "--no-install-recommends", root.inside(newer))
     test.equal("the package: upgraded", root.version(), f"installed {NEXT}")
     test.equal("the package: an upgrade keeps an edited configuration", configuration.read_text(), edited)
 

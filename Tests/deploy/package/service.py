@@ -90,10 +90,16 @@ class Service:
             self.test.check(f"the service: no more capabilities than the unit names ({name})", more and f"{more:x}")
         self.test.equal("the service: no new privileges, and a filter of system calls",
                         [status["NoNewPrivs"], status["Seccomp"]], ["1", "2"])
-        for path in ("/etc/nattrace/nattrace.conf", "/proc/sys/net/ipv4/ip_forward", "/sys/kernel/profiling", "/usr/bin"):
-            done = self.host.run("nsenter", f"--target={pid}", "--mount", "test", "-w", path)
-            # As root, for whom only a read-only mount is in the way.
-            self.test.check(f"the service: {path} cannot be written", done.returncode == 0 and "it can")
+        # As root, for whom only a read-only mount is in the way.
+        for path in ("/etc/nattrace/nattrace.conf", "/usr/bin", "/var/lib"):
+            found = [self.host.run(*where, "test", "-w", path).returncode == 0
+                     for where in ((), ("nsenter", f"--target={pid}", "--mount"))]
+            self.test.equal(f"the service: {path} can be written by others, and not by it", found, [True, False])
+        for path in ("/proc/kmsg", "/proc/kallsyms"):
+            # What cannot be reached is an empty file without any permission.
+            mode = self.host.done("nsenter", f"--target={pid}", "--mount", "stat", "--format=%a", path).strip()
+            self.test.equal(f"the service: {path} is {'there' if path.endswith('syms') else 'out of reach'}",
+                            mode != "0", path.endswith("syms"))
 
     def explains(self):
         self.host.done("sh", "-c", TOPOLOGY)
@@ -128,7 +134,7 @@ class Service:
         self.host.done("sleep", "10")
         self.test.equal("the service: reports to the watchdog", self.show("ActiveState", "MainPID", "NRestarts"),
                         ["active", pid, "0"])
-        self.host.done("kill", "-STOP", pid)
+        self.host.done("sh", "-c", f"kill -STOP {pid}")
         self.host.wait_for("the watchdog", lambda: self.show("NRestarts", "ActiveState") == ["1", "active"])
         self.test.check("the service: one that hangs is started again", *(
             [] if any("Watchdog timeout" in line for line in self.journal()) else ["no word of the watchdog"]))
@@ -158,6 +164,11 @@ class Service:
 
     def goes_with_the_package(self):
         self.host.done("systemctl", "start", UNIT)
+        before, = self.show("MainPID")
+        self.host.done("dpkg", "-i", "/root/nattrace.deb")
+        after, state = self.show("MainPID", "ActiveState")
+        self.test.check("the service: started again by an upgrade",
+                        None if state == "active" and after != before else f"{state}, process {after}, before {before}")
         self.host.done("dpkg", "--purge", "nattrace")
         self.test.equal("the service: ends when the package goes", self.host.said("systemctl", "is-active", UNIT).strip(),
                         "inactive")
