@@ -225,7 +225,7 @@ extension Case {
         // Of an answer it is the sender that stays the same.
         let isAnswer = droppedRole == .synack
         let end = isAnswer ? tuple.source : tuple.destination
-        let words = ruleset.split(separator: " ")
+        let words = ruleset.split(separator: " ").map(\.shellWord)
         // Chains of iptables have its names; its tables are best left to it.
         if let chain = words.last, words.count == 3, rule.isMadeByIptables {
             let program = words[0] == "ip6" ? "ip6tables" : "iptables"
@@ -241,8 +241,8 @@ extension Case {
         let (address, port) = isAnswer ? ("saddr", "sport") : ("daddr", "dport")
         let accept = "\(family) \(address) \(end.address) tcp \(port) \(end.port) accept"
         return [
-            "Accept it before: \(commandHere("nft insert rule \(ruleset)\(position) \(accept)"))",
-            "See the chain: \(commandHere("nft -a list chain \(ruleset)"))",
+            "Accept it before: \(commandHere("nft insert rule \(words.joined(separator: " "))\(position) \(accept)"))",
+            "See the chain: \(commandHere("nft -a list chain \(words.joined(separator: " "))"))",
         ]
     }
 }

@@ -25,7 +25,7 @@ extension Cause {
             let name =
                 isOnElsewhere
                 ? "net/ipv4/conf/\(drop.interface ?? "all")/forwarding".asSysctlName : "net.ipv4.ip_forward"
-            return ["Turn forwarding on: \(c.commandHere("sysctl -w \(name)=1"))"]
+            return ["Turn forwarding on: \(c.commandHere("sysctl -w \("\(name)=1".shellWord)"))"]
         },
         evidence: { c in (c.forwardingOff?.sysctls ?? []) + c.translationEvidence })
 
@@ -42,7 +42,7 @@ extension Cause {
             let name = "net/ipv4/conf/\(c.localnetOff?.drop.interface ?? "all")/route_localnet".asSysctlName
             return [
                 "Let the service listen on another address, and translate to that",
-                "Or allow it, and then keep others away from loopback's services: \(c.commandHere("sysctl -w \(name)=1"))",
+                "Or allow it, and then keep others away from loopback's services: \(c.commandHere("sysctl -w \("\(name)=1".shellWord)"))",
             ]
         },
         evidence: { c in (c.localnetOff?.sysctls ?? []) + c.translationEvidence })
@@ -71,7 +71,7 @@ extension Cause {
             let name = "net/ipv4/conf/\(device)/rp_filter".asSysctlName
             return [
                 "Route \(c.reversePath?.obstacle.drop.packet.tuple.source.address.description ?? "the source") back by the interface that it comes from",
-                "Or check loosely: \(c.commandHere("sysctl -w \(name)=2")) (the larger of all and the interface counts)",
+                "Or check loosely: \(c.commandHere("sysctl -w \("\(name)=2".shellWord)")) (the larger of all and the interface counts)",
             ]
         },
         evidence: { c in
@@ -127,7 +127,7 @@ extension Cause {
         },
         advice: { c in
             guard let found = c.missingNeighbour else { return [] }
-            let device = found.interface.map { " dev \($0)" } ?? ""
+            let device = found.interface.map { " dev \($0.shellWord)" } ?? ""
             return [
                 "See whether \(found.address) is up and on this network: \(c.commandHere("ip neigh show \(found.address)\(device)"))",
                 "If it is not, correct the \(found.role == .syn ? "translation or the " : "")route: \(c.commandHere("ip route get \(found.destination)"))",

@@ -58,6 +58,8 @@ final class ConnectionTable {
 
     let capacity: Int
     private(set) var count = 0
+    /// Of these, those without a verdict.
+    private(set) var inFlightCount = 0
 
     private let slots: UnsafeMutablePointer<ConnectionSlot>
     /// Slots that were used ever; beyond them memory was not touched.
@@ -118,6 +120,7 @@ final class ConnectionTable {
                 work: connection))
         connection.index = index
         count += 1
+        inFlightCount += 1
         append(index, to: &inFlight)
         enterNumber(index)
     }
@@ -125,6 +128,7 @@ final class ConnectionTable {
     func remove(_ index: Index) {
         leaveNumber(index)
         if self[index].pointee.verdict == nil {
+            inFlightCount -= 1
             unlink(index, from: &inFlight)
         } else {
             unlink(index, from: &concluded)
@@ -140,6 +144,7 @@ final class ConnectionTable {
     /// The verdict that stands. The first one moves it behind all that had theirs.
     func give(_ verdict: GivenVerdict, to index: Index) {
         if self[index].pointee.verdict == nil {
+            inFlightCount -= 1
             unlink(index, from: &inFlight)
             append(index, to: &concluded)
         }

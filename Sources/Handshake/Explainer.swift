@@ -75,6 +75,8 @@ public final class Explainer {
     public private(set) var verdictsGiven = 0
     /// No further verdict will be told: there is no use in going on.
     public var isExhausted: Bool { options.maximumVerdicts.map { verdictsGiven >= $0 } ?? false }
+    /// Connections that have no verdict yet.
+    public var inFlight: Int { table.inFlightCount }
     /// Connections that had to go before their end.
     public private(set) var evicted: UInt64 = 0
     /// Whether the owner falls behind: set by it. Of connections that begin meanwhile steps are told only if they
@@ -82,6 +84,8 @@ public final class Explainer {
     public var isPressed = false
     /// Steps that were left out for that.
     public private(set) var stepsLeftOut: UInt64 = 0
+    /// Counts what the filters take.
+    public var meter: (any Meter)?
 
     private let options: ExplainerOptions
     private let facts: RecentAnswers
@@ -347,9 +351,14 @@ public final class Explainer {
     private func show(_ connection: Connection, from first: Int) {
         guard connection.steps.count > first, !isExhausted else { return }
         let slot = table[connection.index]
+        var firstToCount = first
         if !slot.pointee.flags.contains(.askedFor) {
             guard options.filter.matches(connection) else { return }
             slot.pointee.flags.insert(.askedFor)
+            firstToCount = 0
+        }
+        if let meter {
+            for index in firstToCount..<connection.steps.count { meter.step(connection.steps[index]) }
         }
         if slot.pointee.flags.contains(.shown) {
             for index in first..<connection.steps.count { sink.step(connection.steps[index], of: connection) }
@@ -471,8 +480,11 @@ public final class Explainer {
         if let earlier = slot.pointee.countedAs { totals.retract(earlier) }
         slot.pointee.countedAs = verdict.code
         totals.verdicts[verdict.code, default: 0] += 1
+        meter?.verdict(verdict, of: connection)
         let isShown = slot.pointee.flags.contains(.shown)
         guard isShown || options.selection.takes(verdict) else { return }
+        // One that was not asked for was not told either.
+        if isShown, let known { verdict.replaces = Verdict.Replaced(code: known.code, rule: known.rule) }
         if !isShown, slot.pointee.flags.contains(.brief), verdict.outcome == .success {
             connection.isBrief = true
             slot.pointee.flags.insert(.leftOut)

@@ -104,4 +104,11 @@ public struct Verdict: Sendable {
     public var duration: UInt64
     /// Whether it replaces an earlier verdict on the same connection.
     public var isRevised: Bool
+    /// The earlier verdict, if it was told; for who counts.
+    public var replaces: Replaced?
+
+    public struct Replaced: Hashable, Sendable {
+        public var code: VerdictCode
+        public var rule: Rule?
+    }
 }

@@ -40,6 +40,8 @@ public final class KernelTracer {
     private let sleepFlag: SleepFlag
     private let counters: KernelCounters
     private let limits: TracerLimits
+    /// Nobody waits any more once it traces.
+    private var onProgress: (StartProgress) -> Void
     /// Numbers that need not be followed any longer, to be removed all at once.
     private var unfollowed: [UInt32] = []
     private static let unfollowBatch = 1024
@@ -55,15 +57,18 @@ public final class KernelTracer {
     ///
     /// Throws `.notPermitted`, `.unsupportedKernel`, `.filter` for a filter that the kernel
     /// side has no room for, or `.system`. A hook that cannot be attached is no error as long
-    /// as there are others; see `missing`.
+    /// as there are others; see `missing`. `onProgress` is told what comes next, since it may take seconds.
     public init(
-        filter: ConnectionFilter, backend choice: BackendChoice = .auto, limits: TracerLimits = .standard
+        filter: ConnectionFilter, backend choice: BackendChoice = .auto, limits: TracerLimits = .standard,
+        onProgress: @escaping (StartProgress) -> Void = { _ in }
     ) throws(TracerError) {
         self.filter = try nattrace_filter(filter)
         self.choice = choice
         self.limits = limits
+        self.onProgress = onProgress
         try CapabilitySet.effective.requireTracing()
         LibbpfLog.capture()
+        onProgress(.examining)
         let types = try KernelTypes()
         names = BTFNames(of: types)
         features = try KernelFeatures.probe(types)
@@ -94,6 +99,7 @@ public final class KernelTracer {
         let configuration = Self.configuration(self.filter, limits, types)
         var programs = Set(HookPlan.all.flatMap(survey.loadable))
         if features.syscallPrograms { programs.insert(Self.symbolProgram) }
+        onProgress(.loading(programs: programs.count))
         let object = try ProgramObject(loading: programs, configuration: configuration, limits: limits)
         let ring = try object.map("ring")
         descriptor = ring
@@ -131,6 +137,7 @@ public final class KernelTracer {
         }
         // A module may have been loaded after the list was read and before its loading was told.
         lookForModules()
+        self.onProgress = { _ in }
     }
 
     deinit { close() }
@@ -311,15 +318,18 @@ public final class KernelTracer {
     ) {
         var pending = candidates
         var loaded = object
+        var settled = 0
         while !pending.isEmpty {
             let current: ProgramObject
             do throws(TracerError) {
-                current =
-                    if let loaded { loaded } else {
-                        try ProgramObject(
-                            loading: Set(pending.flatMap { $0.next?.programs ?? [] }), configuration: configuration,
-                            limits: limits, sharing: self.object)
-                    }
+                if let loaded {
+                    current = loaded
+                } else {
+                    let programs = Set(pending.flatMap { $0.next?.programs ?? [] })
+                    onProgress(.loading(programs: programs.count))
+                    current = try ProgramObject(
+                        loading: programs, configuration: configuration, limits: limits, sharing: self.object)
+                }
             } catch {
                 for candidate in pending { settle(candidate.plan, .unavailable(error.description)) }
                 return
@@ -328,10 +338,12 @@ public final class KernelTracer {
             pending = pending.compactMap { candidate in
                 var candidate = candidate
                 guard let way = candidate.next else { return nil }
+                onProgress(.attaching(hook: candidate.plan.hook.name, done: settled, of: candidates.count))
                 let refusal = attach(candidate.plan, way, of: current, survey)
                 if let refusal { candidate.refuse(refusal) }
                 declined[candidate.plan.hook] = candidate.declined
                 if refusal != nil && candidate.next != nil { return candidate }
+                settled += 1
                 settle(
                     candidate.plan,
                     refusal == nil ? .attached(way.backend) : .unavailable(candidate.declined.last?.reason ?? ""))

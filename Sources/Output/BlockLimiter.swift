@@ -37,6 +37,8 @@ public struct FoldedBlocks {
     let alike: [Alike]
     /// Of all other kinds.
     let others: [(code: VerdictCode, count: Int)]
+    /// All kinds that were told apart, for who counts.
+    let kinds: [(kind: BlockKind, count: Int)]
     /// The last that was folded; CLOCK_MONOTONIC, nanoseconds.
     let time: UInt64
 }
@@ -131,6 +133,7 @@ struct BlockLimiter {
         for (kind, tally) in folded where !ownLines.contains(kind) { others[kind.code, default: 0] += tally.folded }
         return FoldedBlocks(
             alike: told.map { FoldedBlocks.Alike(kind: $0.key, count: $0.value.folded, client: $0.value.client) },
-            others: VerdictCode.allCases.compactMap { code in others[code].map { (code, $0) } }, time: last)
+            others: VerdictCode.allCases.compactMap { code in others[code].map { (code, $0) } },
+            kinds: folded.map { ($0.key, $0.value.folded) }, time: last)
     }
 }

@@ -9,6 +9,8 @@ import Handshake
 public final class JSONLinesSink: Sink {
     /// ECS version whose names are used.
     static let ecsVersion: StaticString = "8.11.0"
+    /// Of docs/nattrace.schema.json, and the end of its `$id`. docs/compatibility.md says when it changes.
+    static let schemaVersion: StaticString = "1.0"
 
     public let output: OutputBuffer
     private var clock = Clock(realtimeOffset: 0)
@@ -56,6 +58,9 @@ public final class JSONLinesSink: Sink {
         output.jsonString(start.kernel)
         output.put("}},\"nattrace\":{\"version\":")
         output.jsonString(start.version)
+        output.put(",\"schema\":{\"version\":\"")
+        output.put(Self.schemaVersion)
+        output.put("\"}")
         if !start.backends.isEmpty {
             output.put(",\"backend\":{")
             for (hook, backend) in start.backends.sorted(by: { $0.key < $1.key }) {

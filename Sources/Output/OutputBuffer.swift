@@ -31,6 +31,9 @@ public final class OutputBuffer {
     /// Bytes that the descriptor took.
     public private(set) var written: UInt64 = 0
 
+    /// Asked before bytes go out; false: not now. For what has to be taken off a terminal first (see `Footer`).
+    public var beforeWriting: (() -> Bool)?
+
     private let descriptor: Int32
     /// nil: waits.
     private let outlet: Outlet?
@@ -76,7 +79,8 @@ public final class OutputBuffer {
     /// it as is taken at once. Returns the state after it.
     @discardableResult
     public func flush() -> State {
-        if let outlet { return flush(to: outlet) }
+        let mayWrite = unwritten == 0 || (beforeWriting?() ?? true)
+        if let outlet { return flush(to: outlet, mayWrite) }
         var start = 0
         while start < count, state == .open {
             let result = Glibc.write(descriptor, base + start, count - start)
@@ -98,14 +102,14 @@ public final class OutputBuffer {
         return state
     }
 
-    private func flush(to outlet: Outlet) -> State {
-        while !backlog.isEmpty {
+    private func flush(to outlet: Outlet, _ mayWrite: Bool) -> State {
+        while mayWrite, !backlog.isEmpty {
             let taken = take(backlog.bytes, by: outlet)
             guard taken > 0 else { break }
             backlog.removeFirst(taken)
         }
         var start = 0
-        while backlog.isEmpty, start < count {
+        while mayWrite, backlog.isEmpty, start < count {
             let taken = take(UnsafeRawBufferPointer(start: base + start, count: count - start), by: outlet)
             guard taken > 0 else { break }
             start += taken

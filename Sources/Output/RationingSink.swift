@@ -127,4 +127,10 @@ extension RationingSink: BlockSink where Inner: BlockSink {
         if leftOut > 0 { catchUp() }
         inner.folded(blocks)
     }
+
+    public func repeated(_ block: RepeatedBlock) {
+        guard hasRoom(within: limit - limit / 16) else { return leaveOut(at: block.time) }
+        if leftOut > 0 { catchUp() }
+        inner.repeated(block)
+    }
 }

@@ -14,6 +14,12 @@ public final class RecordingReader {
     /// What it says last, once that was read.
     public private(set) var end: RecordingEnd?
 
+    /// As a person knows it.
+    public var name: String { input.name }
+    /// Bytes read so far, and of the file; nil: a pipe, which does not say.
+    public var position: UInt64 { input.offset }
+    public var size: UInt64? { input.size }
+
     private var input: RecordingInput
     private let decoder = JSONDecoder()
     private var payload: [UInt8] = []
@@ -165,6 +171,8 @@ private final class RecordingInput {
 
     private let descriptor: Int32
     private let closes: Bool
+    /// nil: no file, or an empty one.
+    let size: UInt64?
     private var buffer = [UInt8](repeating: 0, count: 64 * 1024)
     private var start = 0
     private var end = 0
@@ -173,6 +181,9 @@ private final class RecordingInput {
         self.descriptor = descriptor
         self.closes = closes
         self.name = name
+        var status = stat()
+        let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        size = isFile && status.st_size > 0 ? UInt64(status.st_size) : nil
     }
 
     deinit {

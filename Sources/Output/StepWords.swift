@@ -15,8 +15,8 @@ struct StepWords {
         let reason = step.reason.flatMap { $0.isEmpty ? nil : ": " + style.outside($0) }
         let device = step.interface.flatMap { $0.isEmpty ? nil : " by " + style.outside($0) } ?? ""
         // Where a packet runs to, or from whom an answer comes.
-        let direction = packet.map {
-            connection.isAnswer($0) ? " from \($0.tuple.source)" : " to \($0.tuple.destination)"
+        var direction: String? {
+            packet.map { connection.isAnswer($0) ? " from \($0.tuple.source)" : " to \($0.tuple.destination)" }
         }
         let state = step.conntrack?.stateName.flatMap { $0 == "NONE" ? nil : ", " + $0 } ?? ""
         var saysReason = false
@@ -31,7 +31,8 @@ struct StepWords {
                 default: ""
                 }
             // As the client sees it, the line above the steps says it; else it is worth a look.
-            let isDialled = packet.map { [connection.dialled, connection.dialled.reversed].contains($0.tuple) } ?? true
+            let tuple = packet?.tuple ?? connection.dialled
+            let isDialled = tuple == connection.dialled || tuple.reversed == connection.dialled
             what =
                 Self.word(step.action)
                 + (isDialled && !way.isEmpty ? way : (direction ?? "") + (way.isEmpty ? "" : "," + way))
@@ -106,7 +107,7 @@ struct StepWords {
         if let reason, !saysReason { what += reason }
         if let process = step.process, !saysProcess, step.action != .syn { what += " by " + style.process(process) }
         // Once is enough: the packet is rewritten by the rule that the step before told.
-        remark = step.followsItsRule(in: connection) ? nil : step.rule.flatMap { Self.rule($0, style: style) }
+        remark = step.rule.flatMap { step.followsItsRule(in: connection) ? nil : Self.rule($0, style: style) }
     }
 
     /// What a rule or policy said; of one that was concluded, that is known by what it led to.

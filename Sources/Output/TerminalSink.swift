@@ -26,7 +26,17 @@ public final class TerminalSink: Sink {
 
     let style: TerminalStyle
     private let follow: Bool
-    private var clock = Clock(realtimeOffset: 0)
+    private(set) var clock = Clock(realtimeOffset: 0)
+    /// Whether repeated failures are held back and shown at the bottom of the terminal (`heldRows`), by who can take
+    /// rows back. They are written when something else is to be.
+    public var holdsRepeats = false
+    /// The latest last, one of each kind.
+    var held: [RepeatedBlock] = []
+    static let maximumHeld = 5
+    /// Whether that has changed since it was asked for.
+    public internal(set) var holdsNews = false
+    /// Whether the last line tells of a repeated failure: what comes next is set apart.
+    var endsWithRepeat = false
     /// Columns of a table that is still growing, so that following lines stay under each other.
     private var widths: [Column: Int] = [:]
     /// What steps usually take, so that lines which are shown one by one stand under each other.
@@ -86,7 +96,7 @@ public final class TerminalSink: Sink {
         for part in wrapped(text, width: usableWidth) { say(part, .warning) }
     }
 
-    public func stop(_ totals: Totals) {}
+    public func stop(_ totals: Totals) { letGoOfHeld() }
 
     // MARK: lines
 
@@ -96,6 +106,15 @@ public final class TerminalSink: Sink {
     private var room: Int { usableWidth - tagColumns }
 
     private func put(_ text: String) {
+        letGoOfHeld()
+        if endsWithRepeat {
+            endsWithRepeat = false
+            write("")
+        }
+        write(text)
+    }
+
+    func write(_ text: String) {
         output.put(text: text)
         output.endLine()
     }

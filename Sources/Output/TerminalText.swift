@@ -66,8 +66,41 @@ func padded(_ text: String, to width: Int, left: Bool = false) -> String {
     return left ? fill + text : text + fill
 }
 
+/// Cut to `width` columns, and marked where something is missing.
+func clipped(_ text: String, to width: Int, ellipsis: String) -> String {
+    guard columns(text) > width else { return text }
+    var room = width - columns(ellipsis)
+    var result = ""
+    for scalar in text.unicodeScalars {
+        room -= columns(scalar)
+        guard room >= 0 else { break }
+        result.unicodeScalars.append(scalar)
+    }
+    return result + ellipsis
+}
+
+/// A row that may have colours, cut to `width` columns: what is longer would be broken into two by the terminal.
+public func clippedRow(_ row: String, to width: Int) -> String {
+    var room = width
+    var result = ""
+    var isInSequence = false
+    var isColoured = false
+    for scalar in row.unicodeScalars {
+        if scalar == "\u{1b}" {
+            isInSequence = true
+            isColoured = true
+        } else if !isInSequence {
+            room -= columns(scalar)
+            guard room >= 0 else { return isColoured ? result + "\u{1b}[0m" : result }
+        }
+        result.unicodeScalars.append(scalar)
+        if isInSequence, scalar == "m" { isInSequence = false }
+    }
+    return result
+}
+
 /// What the terminal can show.
-struct TerminalStyle {
+public struct TerminalStyle: Sendable {
     enum Tone: String {
         case plain = ""
         case dim = "2"
@@ -82,6 +115,11 @@ struct TerminalStyle {
     var colour: Bool
     var unicode: Bool
 
+    public init(colour: Bool, unicode: Bool) {
+        self.colour = colour
+        self.unicode = unicode
+    }
+
     func paint(_ text: String, _ tone: Tone) -> String {
         colour && tone != .plain && !text.isEmpty ? "\u{1b}[\(tone.rawValue)m\(text)\u{1b}[0m" : text
     }
@@ -90,6 +128,8 @@ struct TerminalStyle {
     var rewrite: String { unicode ? "⇒" : "=>" }
     var ellipsis: String { unicode ? "…" : "..." }
     var inferred: String { "~" }
+    /// Between parts of a line.
+    var separator: String { unicode ? " · " : " | " }
 
     func mark(_ outcome: Outcome) -> (text: String, tone: Tone) {
         switch outcome {

@@ -1,7 +1,7 @@
 // A small reader of JSON: nft's output has no fixed shape, so that it is read as values rather than
 // into types. Any bytes are taken; what is no JSON gives nil.
 
-enum JSONValue: Sendable {
+package enum JSONValue: Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -11,12 +11,12 @@ enum JSONValue: Sendable {
     case array([JSONValue])
     case object([Member])
 
-    struct Member: Sendable {
-        var key: String
-        var value: JSONValue
+    package struct Member: Sendable {
+        package var key: String
+        package var value: JSONValue
     }
 
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         let value = bytes.withUnsafeBufferPointer { buffer -> JSONValue? in
             var reader = JSONReader(bytes: buffer)
             guard let value = reader.value(depth: 0) else { return nil }
@@ -27,12 +27,12 @@ enum JSONValue: Sendable {
         self = value
     }
 
-    subscript(_ key: String) -> JSONValue? {
+    package subscript(_ key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key == key }?.value
     }
 
-    var string: String? {
+    package var string: String? {
         guard case .string(let text) = self else { return nil }
         return text
     }
@@ -42,7 +42,7 @@ enum JSONValue: Sendable {
         return number
     }
 
-    var array: [JSONValue]? {
+    package var array: [JSONValue]? {
         guard case .array(let values) = self else { return nil }
         return values
     }

@@ -19,19 +19,22 @@ final class BacklogWatch {
     var onWrite: () -> Void = {}
 
     private let display: Display
+    /// What is written beside it.
+    private let others: [OutputBuffer]
     private let loop: EventLoop
     private var watched: Set<Int32> = []
     /// When something was taken last.
     private var lastProgress: UInt64 = 0
 
-    init(_ display: Display, on loop: EventLoop) {
+    init(_ display: Display, beside others: [OutputBuffer], on loop: EventLoop) {
         self.display = display
+        self.others = others
         self.loop = loop
     }
 
     /// To be called once a turn: watches what waits now.
     func watch() throws(TracerError) {
-        for output in display.outputs {
+        for output in outputs {
             guard let descriptor = output.awaited, watched.insert(descriptor).inserted else { continue }
             try loop.watch(descriptor, for: .writable) { [unowned self] () throws(TracerError) in
                 try write(output, to: descriptor)
@@ -42,6 +45,7 @@ final class BacklogWatch {
     private func write(_ output: OutputBuffer, to descriptor: Int32) throws(TracerError) {
         let before = output.written
         display.flush()
+        for other in others { other.flush() }
         let isTaken = output.written > before
         if isTaken { lastProgress = monotonicTime() }
         if output.awaited == nil || !isTaken {
@@ -70,5 +74,6 @@ final class BacklogWatch {
         try? loop.run()
     }
 
-    private var isWaiting: Bool { display.outputs.contains { $0.awaited != nil } }
+    private var outputs: [OutputBuffer] { display.outputs + others }
+    private var isWaiting: Bool { outputs.contains { $0.awaited != nil } }
 }

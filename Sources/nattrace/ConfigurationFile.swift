@@ -170,12 +170,13 @@ struct ConfigurationFile {
         let words = settings.flatMap(\.words)
         do {
             // Where help is asked for, it is another command that stands for it, or an error that is none.
-            if try Nattrace.parseAsRoot([Trace.name] + words) is Trace { return nil }
+            if try Nattrace.parseAsRoot([Nattrace.standardCommand] + words) is Trace { return nil }
             return onlyOnCommandLine(settings)
         } catch {
             guard !Nattrace.exitCode(for: error).isSuccess else { return onlyOnCommandLine(settings) }
             // Names stand here without dashes.
-            return Nattrace.refusal(of: [Trace.name] + words, error).message.replacing("'--", with: "'")
+            let message = Nattrace.refusal(of: [Nattrace.standardCommand] + words, error).message
+            return message.replacing("'--", with: "'").replacing("did you mean '-", with: "did you mean '")
         }
     }
 

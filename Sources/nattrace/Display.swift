@@ -1,4 +1,4 @@
-// What is shown, and where: the sink for stdout, and the status lines on stderr.
+// What is shown, and where: the sink for stdout, the status lines on stderr, and what passes on a terminal.
 
 import CNattrace
 import Glibc
@@ -15,33 +15,62 @@ final class Display {
 
     let sink: any Sink
     let status: StatusWriter
+    /// For what takes long, on stderr's terminal.
+    let progress: ProgressLine
     private let output: OutputBuffer
     private let isJSON: Bool
     private let terminal: TerminalSink?
+    private let summary: SummarySink?
     private let folding: FoldingSink?
+    private let passing: PassingRows
     /// How many lines, or blocks, were left out.
     private let leftOut: () -> UInt64
 
     /// Waits for who reads, as a replay should.
     convenience init(_ request: OutputRequest) {
         let output = OutputBuffer(descriptor: STDOUT_FILENO, name: Self.name)
-        self.init(request, output: output, status: StatusWriter(), backlog: nil)
+        let passing = PassingRows.progress()
+        self.init(request, output: output, status: StatusWriter(), passing: passing, backlog: nil)
     }
 
     /// Waits for nobody. To be made while there is the right to open terminals and pipes again.
     convenience init(_ request: OutputRequest, backlog: Int) {
-        let output = OutputBuffer(outlet: Outlet(STDOUT_FILENO), name: Self.name)
-        self.init(request, output: output, status: StatusWriter(outlet: Outlet(STDERR_FILENO)), backlog: backlog)
+        let (out, error) = (Outlet(STDOUT_FILENO), Outlet(STDERR_FILENO))
+        let output = OutputBuffer(outlet: out, name: Self.name)
+        self.init(
+            request, output: output, status: StatusWriter(outlet: error),
+            passing: PassingRows.live(output: out, error: error, showsData: !request.json && !request.follow),
+            backlog: backlog)
     }
 
     private static let name = "standard output"
 
-    private init(_ request: OutputRequest, output: OutputBuffer, status: StatusWriter, backlog: Int?) {
+    private init(
+        _ request: OutputRequest, output: OutputBuffer, status: StatusWriter, passing: PassingRows, backlog: Int?
+    ) {
         self.output = output
         self.status = status
+        self.passing = passing
+        let errorStyle = TerminalStyle(
+            colour: TerminalDescriptor.error.wantsColour(request.color), unicode: TerminalDescriptor.isUnicode)
+        progress = ProgressLine(
+            footer: passing.statusFooter, style: errorStyle,
+            width: { TerminalDescriptor.error.size.columns - 1 })
+        passing.status = StatusLine(errorStyle)
         isJSON = request.json
-        guard !request.json else {
-            (terminal, folding) = (nil, nil)
+        output.beforeWriting = passing.eraser(for: .output)
+        status.output.beforeWriting = passing.eraser(for: .error)
+
+        let width = Self.width ?? TerminalSink.defaultWidth
+        let colour = Self.wantsColour(request.color)
+        // Packets take its place, and timelines are not shown.
+        guard request.pcapPath != PcapOutput.standardOutput else {
+            (terminal, summary, folding, leftOut) = (nil, nil, nil, { 0 })
+            sink = FanOutSink([])
+            return
+        }
+        if request.json {
+            (terminal, summary, folding) = (nil, nil, nil)
             let lines = JSONLinesSink(output: output)
             guard let backlog else {
                 (sink, leftOut) = (lines, { 0 })
@@ -51,10 +80,21 @@ final class Display {
             (sink, leftOut) = (rationing, { rationing.totalLeftOut })
             return
         }
+        if request.summary {
+            let summary = SummarySink(
+                output: output, style: TerminalStyle(colour: colour, unicode: Self.isUnicode), width: width)
+            (terminal, self.summary, folding) = (nil, summary, nil)
+            (sink, leftOut) = (summary, { 0 })
+            passing.data = { [unowned summary] in summary.rows(height: $0) }
+            return
+        }
         let terminal = TerminalSink(
-            output: output, width: Self.width ?? TerminalSink.defaultWidth, colour: Self.wantsColour(request.color),
-            unicode: Self.isUnicode, follow: request.follow)
-        self.terminal = terminal
+            output: output, width: width, colour: colour, unicode: Self.isUnicode, follow: request.follow)
+        (self.terminal, summary) = (terminal, nil)
+        if passing.dataFooter != nil {
+            terminal.holdsRepeats = true
+            passing.data = { [unowned terminal] in Array(terminal.heldRows().suffix($0)) }
+        }
         let blocks: any BlockSink
         if let backlog {
             let rationing = RationingSink(terminal, output: output, limit: backlog, showsSteps: request.follow)
@@ -62,8 +102,12 @@ final class Display {
         } else {
             (blocks, leftOut) = (terminal, { 0 })
         }
-        let limit = request.blocksPerSecond ?? (backlog == nil ? 0 : FoldingSink.defaultBlocksPerSecond)
-        folding = limit > 0 ? FoldingSink(blocks, blocksPerSecond: limit, follow: request.follow) : nil
+        if request.blocksPerSecond == 0 {
+            folding = nil
+        } else {
+            let limit = request.blocksPerSecond ?? (backlog == nil ? nil : FoldingSink.defaultBlocksPerSecond)
+            folding = FoldingSink(blocks, blocksPerSecond: limit, follow: request.follow)
+        }
         sink = folding ?? blocks
     }
 
@@ -82,6 +126,19 @@ final class Display {
 
     /// When the sink wants its `tick`; CLOCK_MONOTONIC, nanoseconds. nil: never, as it looks.
     var nextDeadline: UInt64? { folding?.nextDeadline }
+
+    /// Shows how the run goes, where it can be shown: about once a second, and when it was taken away to write
+    /// something else.
+    func refresh(at time: UInt64, _ figures: () -> RunFigures) {
+        // What waits to be written comes first.
+        guard passing.isDue(at: time) || terminal?.holdsNews == true, outputs.allSatisfy({ $0.awaited == nil }) else {
+            return
+        }
+        passing.draw(at: time, figures())
+    }
+
+    /// The end of what passes: nothing is shown any more that would have to be taken away.
+    func settle() { passing.end() }
 
     /// At the end: what was left out, and whether the rest of it was never read, which is an error.
     func undelivered() -> Failure? {
@@ -104,34 +161,17 @@ final class Display {
 
     /// The terminal's window has another size now.
     func resized() {
-        if let width = Self.width { terminal?.width = width }
+        if let width = Self.width {
+            terminal?.width = width
+            summary?.width = width
+        }
+        passing.resized()
     }
 
     /// Columns of the terminal on stdout; nil: it is none.
-    static var width: Int? {
-        guard isatty(STDOUT_FILENO) == 1 else { return nil }
-        let columns = nattrace_terminal_columns(STDOUT_FILENO)
-        return columns > 0 ? Int(columns) : nil
-    }
+    static var width: Int? { TerminalDescriptor.output.columns }
 
-    /// NO_COLOR counts when it is set and not empty (no-color.org).
-    static func wantsColour(_ choice: ColorChoice) -> Bool {
-        switch choice {
-        case .always: true
-        case .never: false
-        case .auto: isatty(STDOUT_FILENO) == 1 && environment("NO_COLOR") == nil && environment("TERM") != "dumb"
-        }
-    }
+    static func wantsColour(_ choice: ColorChoice) -> Bool { TerminalDescriptor.output.wantsColour(choice) }
 
-    /// Whether the locale's character set is UTF-8, by the first variable of setlocale(3) that is set.
-    static var isUnicode: Bool {
-        guard let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap(environment).first else { return false }
-        let name = locale.lowercased()
-        return name.hasSuffix("utf-8") || name.hasSuffix("utf8")
-    }
-
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
-        return value
-    }
+    static var isUnicode: Bool { TerminalDescriptor.isUnicode }
 }

@@ -9,19 +9,19 @@ struct Doctor: ParsableCommand {
         abstract: "Says what this kernel allows to trace, what is missing, and how to get it.",
         usage: "nattrace doctor [--json] [--color when]",
         discussion: """
-            Attaches all hooks for a moment, as a trace would, and lets go of them. Changes nothing on the \
-            machine. Ends with 0 where tracing is possible, 69 where this kernel cannot be traced, 77 where it \
-            is not permitted; what could be found out is shown in each case.
-
             EXAMPLES:
               sudo nattrace doctor
               sudo nattrace doctor --json | jq .nattrace.lacks
+
+            Attaches all hooks for a moment, as a trace would, and lets go of them. Changes nothing on the \
+            machine. Ends with 0 where tracing is possible, 69 where this kernel cannot be traced, 77 where it \
+            is not permitted; what could be found out is shown in each case.
             """)
 
     @Flag(help: "One JSON object on stdout, for programs.")
     var json = false
 
-    @Option(help: ArgumentHelp("Colour: auto is on for terminals, unless NO_COLOR is set.", valueName: "when"))
+    @Option(help: ArgumentHelp("Colour: auto, for terminals without NO_COLOR.", valueName: "when"))
     var color = ColorChoice.auto
 
     func run() throws {

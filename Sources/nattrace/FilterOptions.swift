@@ -1,6 +1,7 @@
 import ArgumentParser
 import CNattrace
 import Handshake
+import HostFacts
 
 /// Which connections to look at.
 struct FilterOptions: ParsableArguments {
@@ -37,13 +38,12 @@ struct FilterOptions: ParsableArguments {
     @Option(
         name: [.customShort("i"), .customLong("interface")],
         help: ArgumentHelp("Interface that a packet of the connection passes.", valueName: "name"),
-        transform: Values.interface)
+        completion: .custom { _, _, _ in Completion.harmless(interfaceNames()) }, transform: Values.interface)
     var interfaces: [String] = []
 
     @Option(
-        help: ArgumentHelp(
-            "Network namespace to observe, and no other: a name of 'ip netns', an inode number, or pid:N.",
-            valueName: "name|inode|pid:n"))
+        help: ArgumentHelp("Only in this namespace: name, inode or pid:N.", valueName: "netns"),
+        completion: .custom { _, _, _ in Completion.harmless(networkNamespaceNames()) })
     var netns: String?
 
     @Flag(name: .customShort("4"), help: "IPv4 only.")
@@ -52,12 +52,12 @@ struct FilterOptions: ParsableArguments {
     @Flag(name: .customShort("6"), help: "IPv6 only.")
     var onlyIPv6 = false
 
-    @Flag(name: .customLong("failed"), help: "Show only connections that did not get established.")
+    @Flag(name: .customLong("failed"), help: "Only connections that did not get established.")
     var failedOnly = false
 
     @Option(
         name: .customLong("verdict"),
-        help: ArgumentHelp("Show only connections with this verdict, such as no_listener.", valueName: "code"),
+        help: ArgumentHelp("Only with this verdict, such as no_listener.", valueName: "code"),
         completion: .list(VerdictCode.allCases.map(\.rawValue)), transform: Values.verdict)
     var verdicts: [VerdictCode] = []
 

@@ -6,7 +6,7 @@ struct LimitOptions: ParsableArguments {
     @Option(
         name: .customLong("buffer"),
         help: ArgumentHelp(
-            "What the kernel may be ahead of this program: 512k, 64M. (default: 4M)", valueName: "size"),
+            "How far the kernel may be ahead. (default: 4M)", valueName: "size"),
         transform: Values.bufferSize)
     var ringBytes: Int?
 
@@ -18,8 +18,7 @@ struct LimitOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How much output may wait for who reads it, before steps and then verdicts are left out and counted."
-                + " (default: 8M)", valueName: "size"),
+            "Output that may wait for its reader. (default: 8M)", valueName: "size"),
         transform: Values.bufferSize)
     var outputBacklog = Display.defaultBacklog
 

@@ -3,9 +3,6 @@
 import CNattrace
 import Glibc
 
-/// As `nattrace --version` says.
-let nattraceVersion = "0.1.0"
-
 func hostName() -> String { systemNames().host }
 func kernelRelease() -> String { systemNames().release }
 func architecture() -> String { systemNames().machine }

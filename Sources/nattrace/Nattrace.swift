@@ -7,14 +7,15 @@ import SystemSupport
 /// The root of the command line.
 @main
 struct Nattrace: ParsableCommand {
-    static let version = nattraceVersion
-
     static let configuration = CommandConfiguration(
         commandName: "nattrace",
         abstract: Trace.configuration.abstract,
-        version: version,
-        subcommands: [Trace.self, Replay.self, Doctor.self],
+        version: BuildFacts.text,
+        subcommands: [Trace.self, Replay.self, ReportCommand.self, Doctor.self],
         defaultSubcommand: Trace.self)
+
+    /// The command that is meant where none is named.
+    static let standardCommand = Trace._commandName
 
     static func main() {
         // A reader that goes away is no failure; writing then reports EPIPE.
@@ -44,6 +45,14 @@ struct Nattrace: ParsableCommand {
     }
 
     static func perform(_ arguments: [String]) -> Outcome {
+        if arguments.first == Completion.request {
+            return Outcome(status: .done, text: Completion.answer(Array(arguments.dropFirst())))
+        }
+        do throws(Failure) {
+            if let script = try CompletionScripts.asked(by: arguments) { return Outcome(status: .done, text: script) }
+        } catch {
+            return outcome(of: error)
+        }
         var command: any ParsableCommand
         do {
             command = try parse(commandLine: arguments)
@@ -57,11 +66,15 @@ struct Nattrace: ParsableCommand {
         return outcome
     }
 
-    /// ArgumentParser's way to say that help, the version or a completion script is asked for:
-    /// an error, of parsing or of a command that stands for it. nil: another error.
+    /// Columns that the help is written for: longer lines are hard to read.
+    private static let widestHelp = 80
+
+    /// ArgumentParser's way to say that help or the version is asked for: an error, of parsing or of
+    /// a command that stands for it. nil: another error.
     private static func help(_ error: any Error) -> Outcome? {
         guard exitCode(for: error).isSuccess else { return nil }
-        let text = fullMessage(for: error)
+        let width = Display.width ?? TerminalSink.defaultWidth
+        let text = fullMessage(for: error, columns: min(width, widestHelp))
         return Outcome(status: .done, text: text.hasSuffix("\n") ? text : text + "\n")
     }
 
@@ -89,31 +102,26 @@ struct Nattrace: ParsableCommand {
         let command = try parseAsRoot(words)
         guard let path = (command as? Trace)?.config else { return command }
         return try parseAsRoot(
-            [Trace.name] + ConfigurationFile(path: path).arguments(besides: Array(words.dropFirst())))
+            [standardCommand] + ConfigurationFile(path: path).arguments(besides: Array(words.dropFirst())))
     }
 
-    /// What to say of arguments that ArgumentParser refuses.
+    /// What is wrong with arguments that ArgumentParser refuses.
     static func refusal(of arguments: [String], _ error: any Error) -> Failure {
-        .usage(usageMessage(message(for: error)))
+        Mistake.inArguments(arguments) ?? .usage(usageMessage(message(for: error)))
     }
 
     /// Puts in the name of the command that is meant where there is none: without it the help
     /// would not show a single option, and each misspelt command would be a surplus argument.
     static func spelledOut(_ arguments: [String]) throws(Failure) -> [String] {
-        let commands = ["trace", "replay", "doctor"]
-        guard let first = arguments.first else { return [Trace.name] }
-        if commands.contains(first) || first == "--version" || first.hasPrefix("--generate-completion-script") {
-            return arguments
-        }
+        guard let first = arguments.first else { return [standardCommand] }
+        if first == "--version" || first == "--experimental-dump-help" { return arguments }
+        if configuration.subcommands.contains(where: { $0._commandName == first }) { return arguments }
         if first == "help" {
-            guard arguments.count > 1 else { return ["trace", "--help"] }
+            guard arguments.count > 1 else { return [standardCommand, "--help"] }
             return try spelledOut([arguments[1], "--help"])
         }
-        if first.hasPrefix("-") { return ["trace"] + arguments }
-        if let near = Values.suggestion(for: first, among: commands) {
-            throw .usage("unknown command '\(first)': did you mean '\(near)'?")
-        }
-        throw .usage("unknown command '\(first)': there are 'trace', 'replay' and 'doctor'.")
+        if first.hasPrefix("-") { return [standardCommand] + arguments }
+        throw Mistake.inWords(arguments.prefix { !$0.hasPrefix("-") }, of: nil)
     }
 
     /// ArgumentParser's message in the manner of this program's own.

@@ -11,20 +11,28 @@ struct OutputOptions: ParsableArguments {
 
     @Option(
         name: .customLong("record"),
-        help: ArgumentHelp("Write a recording for 'nattrace replay' beside what is shown.", valueName: "file"),
+        help: ArgumentHelp("Write a recording, too, for 'nattrace replay'.", valueName: "file"),
         completion: .file())
     var recordPath: String?
 
-    @Option(help: ArgumentHelp("Colour: auto is on for terminals, unless NO_COLOR is set.", valueName: "when"))
+    @Option(
+        name: .customLong("pcap"),
+        help: ArgumentHelp("Write pcapng for Wireshark, explained; -: stdout.", valueName: "file"),
+        completion: .file())
+    var pcapPath: String?
+
+    @Option(help: ArgumentHelp("Colour: auto, for terminals without NO_COLOR.", valueName: "when"))
     var color = ColorChoice.auto
 
     @Flag(help: "Show each step as it happens.")
     var follow = false
 
+    @Flag(help: "A table: how many ended how, and what to change.")
+    var summary = false
+
     @Option(
         help: ArgumentHelp(
-            "Show so many connections a second, count the others; 0: show all. Text only; JSON lines and recordings have"
-                + " all. (default: 40; in a replay all)", valueName: "n"),
+            "At most so many a second, and repeated failures in a line (live: 40; 0: all).", valueName: "n"),
         transform: Values.countFromZero)
     var blocksPerSecond: Int?
 
@@ -38,7 +46,7 @@ struct OutputOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long a handshake may stay without an answer. (default: 5s)", valueName: "time"),
+            "How long an answer may take. (default: 5s)", valueName: "t"),
         transform: Values.duration)
     var unansweredAfter: UInt64?
 
@@ -46,11 +54,28 @@ struct OutputOptions: ParsableArguments {
         if recordPath == "" {
             throw ValidationError("--record needs the name of a file to write")
         }
+        if pcapPath == "" {
+            throw ValidationError("--pcap needs the name of a file to write")
+        }
+        if pcapPath == PcapOutput.standardOutput, json || follow || summary {
+            throw ValidationError(
+                "\(json ? "--json" : follow ? "--follow" : "--summary") and '--pcap -' both write to standard output:"
+                    + " name a file for --pcap")
+        }
+        if let pcapPath, pcapPath == recordPath {
+            throw ValidationError("--pcap and --record name the same file '\(pcapPath)': name two")
+        }
+        if summary && json {
+            throw ValidationError("--summary and --json exclude each other: the line nattrace.stop has the totals")
+        }
+        if summary && follow {
+            throw ValidationError("--summary and --follow exclude each other: leave one of them out")
+        }
     }
 
     var request: OutputRequest {
         OutputRequest(
-            json: json, recordPath: recordPath, color: color, follow: follow, blocksPerSecond: blocksPerSecond,
-            count: count, duration: duration, unansweredAfter: unansweredAfter)
+            json: json, recordPath: recordPath, pcapPath: pcapPath, color: color, follow: follow, summary: summary,
+            blocksPerSecond: blocksPerSecond, count: count, duration: duration, unansweredAfter: unansweredAfter)
     }
 }

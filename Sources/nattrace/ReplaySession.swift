@@ -22,21 +22,58 @@ struct ReplaySession {
             options.maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections
         }
         let display = Display(request.output)
-        let explainer = Explainer(options: options, facts: reader.facts, sink: display.sink)
+        let pcap = try request.output.pcapPath.map { path in
+            // Where it was recorded, and on what machine, is not known.
+            PcapOutput(
+                try PcapFile(path, beside: [(request.path, "the recording that is read")]), hardware: nil,
+                selection: request.selection, backlog: nil)
+        }
+        let sink: any Sink = pcap.map { FanOutSink([display.sink, $0.sink]) } ?? display.sink
+        let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
         let limit = request.output.duration.map { reader.header.start.time &+ $0 } ?? .max
 
         var damage: RecordingError?
-        display.sink.start(reader.header.start)
+        sink.start(reader.header.start)
         do {
-            try explainer.replay(reader, upTo: limit) { !explainer.isExhausted && display.state == .open }
+            let progress = ReplayProgress(display.progress, of: reader)
+            try explainer.replay(reader, upTo: limit) {
+                progress.step()
+                return !explainer.isExhausted && display.state == .open && pcap?.output.state ?? .open == .open
+            }
         } catch {
             damage = error
         }
+        display.settle()
         explainer.finish(
             at: max(explainer.time, reader.header.start.time),
             observations: limit == .max ? reader.end?.observations : nil)
-        if case .failed(let error) = display.flush() { throw Failure(error) }
+        let (shown, written) = (display.flush(), pcap?.flush())
+        if case .failed(let error) = shown { throw Failure(error) }
+        if case .failed(let error)? = written { throw Failure(error) }
+        if case .failed(let error)? = pcap?.finish() { throw Failure(error) }
         display.status.summary(explainer.totals)
         if let damage { throw damage }
+    }
+}
+
+/// How far a recording is read, by its bytes.
+final class ReplayProgress {
+    private let line: ProgressLine
+    private let reader: RecordingReader
+    private var steps = 0
+
+    /// Observations between two looks at the clock.
+    private static let interval = 64
+
+    init(_ line: ProgressLine, of reader: RecordingReader) {
+        self.line = line
+        self.reader = reader
+    }
+
+    /// To be called for each observation.
+    func step() {
+        steps += 1
+        guard line.isActive, steps % Self.interval == 0 else { return }
+        line.update("reading \(reader.name)", fraction: reader.size.map { Double(reader.position) / Double($0) })
     }
 }

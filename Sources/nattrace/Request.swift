@@ -15,10 +15,15 @@ struct OutputRequest: Hashable, Sendable {
     var json = false
     /// A recording to write beside whatever else is shown.
     var recordPath: String?
+    /// A pcapng file to write beside whatever else is shown; `-`: standard output, and nothing else is shown.
+    var pcapPath: String?
     var color = ColorChoice.auto
     /// Each step as it happens, and not only with the verdict.
     var follow = false
-    /// Blocks of text to show in a second, 0: all; nil: the default, which is all in a replay.
+    /// A table of verdicts in place of connections.
+    var summary = false
+    /// Blocks of text to show in a second, 0: all, and repeated failures in full; nil: the default, which is no limit
+    /// in a replay.
     var blocksPerSecond: Int?
     /// Stop after so many verdicts; nil: no limit.
     var count: Int?
@@ -37,6 +42,8 @@ struct TraceRequest: Hashable, Sendable {
     var selection = VerdictSelection()
     var output = OutputRequest()
     var backend = BackendChoice.auto
+    /// Where scrapes are answered; nil: nowhere.
+    var metrics: Endpoint?
     var limits = TracerLimits.standard
     /// Bytes of output that may wait for who reads it.
     var outputBacklog = Display.defaultBacklog
@@ -51,4 +58,16 @@ struct ReplayRequest: Hashable, Sendable {
     var filterText = ""
     var selection = VerdictSelection()
     var output = OutputRequest()
+}
+
+/// `nattrace report`
+struct ReportRequest: Hashable, Sendable {
+    /// The recording.
+    var path: String
+    var filter = ConnectionFilter()
+    /// The filters as on the command line, e.g. `--dport 80`; empty: none.
+    var filterText = ""
+    var selection = VerdictSelection()
+    /// The page; nil: standard output.
+    var output: String?
 }

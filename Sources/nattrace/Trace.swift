@@ -1,34 +1,36 @@
 import ArgumentParser
+import Handshake
 import HostFacts
 import KernelTracer
 
 /// `nattrace [trace]`: explains connections while they are made.
 struct Trace: ParsableCommand {
-    static let name = "trace"
-
     static let configuration = CommandConfiguration(
-        commandName: name,
-        abstract: "Explains where a TCP connection died inside this machine, why, and what to change.",
+        abstract: "Says where a TCP connection died inside this machine, why, and what to change.",
         usage: """
             nattrace [trace] [filters] [output]
             nattrace replay FILE [filters] [output]
+            nattrace report FILE -o OUT.html [filters]
             nattrace doctor [--json]
             """,
         discussion: """
-            Follows each TCP handshake through interfaces, conntrack, NAT, firewall rules, routing, network \
-            namespaces and sockets, and says where it ended, because of which rule, socket or setting. \
-            Changes nothing on the machine. Runs until Ctrl-C; tracing needs root.
-
             EXAMPLES:
               sudo nattrace --dport 80           dialled, or translated, to port 80
               sudo nattrace --failed             all that do not get established
-              sudo nattrace --daddr 192.0.2.0/24 --port 8000-8080
-              sudo nattrace --netns blue --json  JSON lines from one namespace
-              sudo nattrace --record night.ntr --duration 8h
+              sudo nattrace --port 80 --follow   each step as it happens
+              sudo nattrace --netns blue --json  JSON lines, from one namespace only
+              sudo nattrace --record night.ntr   record as well; stop with Ctrl-C
               nattrace replay night.ntr --verdict no_listener
+              nattrace report night.ntr -o night.html
+              sudo nattrace doctor               what can be traced here
+
+            Start it, then let the client dial. It follows each TCP handshake through interfaces, conntrack, \
+            NAT, firewall rules, routing, network namespaces and sockets. Changes nothing on the machine. \
+            Runs until Ctrl-C; tracing needs root.
 
             FILTERS of different kinds all have to hold; one kind given several times is an "or". Each \
-            matches the connection as the client dialled it or as it was translated.
+            matches the connection as the client dialled it or as it was translated. \
+            'man nattrace' has the verdicts.
             """)
 
     @OptionGroup(title: "Filters")
@@ -37,16 +39,20 @@ struct Trace: ParsableCommand {
     @OptionGroup(title: "Output")
     var output: OutputOptions
 
-    @Option(help: ArgumentHelp("How to observe: auto takes the best that works.", valueName: "kind"))
+    @Option(help: ArgumentHelp("How to hook functions: auto takes the best.", valueName: "kind"))
     var backend = BackendChoice.auto
+
+    @Option(
+        help: ArgumentHelp(
+            "Serve metrics for Prometheus; a port: on 127.0.0.1.",
+            valueName: "addr:port"),
+        transform: Values.listenAddress)
+    var metrics: Endpoint?
 
     @OptionGroup(title: "Bounds")
     var limits: LimitOptions
 
-    @Option(
-        help: ArgumentHelp(
-            "Take options from a file, as a service does: 'name = value' a line. Those given here win.",
-            valueName: "file"), completion: .file())
+    @Option(help: ArgumentHelp("Take options from a file; those given here win.", valueName: "file"), completion: .file())
     var config: String?
 
     func run() throws {
@@ -57,6 +63,7 @@ struct Trace: ParsableCommand {
         TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
             filterText: filters.text, selection: filters.selection, output: output.request, backend: backend,
+            metrics: metrics,
             limits: limits.limits, outputBacklog: limits.outputBacklog)
     }
 
@@ -71,7 +78,21 @@ struct Trace: ParsableCommand {
                 case .notPermitted: .notPermitted
                 case .system: .system
                 }
-            throw Failure(status, "--netns: \(error.description)")
+            let hint = error.code == .notFound ? hint(for: argument, among: networkNamespaceNames()) : nil
+            throw Failure(status, "--netns: " + (hint ?? error.description))
         }
+    }
+
+    /// How many names an error tells.
+    private static let namesShown = 8
+
+    /// What a name of `ip netns` may have been meant to be; nil: it is a number or a process, or there are no names.
+    static func hint(for argument: String, among names: [String]) -> String? {
+        guard !argument.hasPrefix("pid:"), UInt64(argument) == nil, !names.isEmpty else { return nil }
+        let missing = "there is no network namespace '\(argument)'"
+        if let near = Values.suggestion(for: argument, among: names) { return "\(missing): did you mean '\(near)'?" }
+        let more = names.count - namesShown
+        return missing + "; there are " + names.prefix(namesShown).joined(separator: ", ")
+            + (more > 0 ? " and \(more) more" : "")
     }
 }

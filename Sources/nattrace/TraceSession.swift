@@ -5,6 +5,7 @@ import Glibc
 import Handshake
 import HostFacts
 import KernelTracer
+import Metrics
 import Output
 import Privileges
 import SystemSupport
@@ -19,9 +20,13 @@ final class TraceSession {
     private let facts: LiveFacts
     private let explainer: Explainer
     private let recorder: RecordingWriter?
+    private let pcap: PcapOutput?
     private let display: Display
+    /// Both.
+    private let sink: any Sink
     private let backlog: BacklogWatch
     private let start: StartInfo
+    private let metering: Metering?
     private var waiting = ReorderBuffer()
     private var losses: LossReports
     private var end: UInt64?
@@ -45,9 +50,23 @@ final class TraceSession {
 
     init(_ request: TraceRequest) throws {
         self.request = request
+        let (pcapPath, recordPath) = (request.output.pcapPath, request.output.recordPath)
+        let beside = recordPath.map { [($0, "the file of --record")] } ?? []
+        var pcapFile: PcapFile?
+        if let pcapPath {
+            try PcapFile.check(pcapPath, beside: beside)
+            // While it waits for who reads a pipe, a signal ends the program.
+            if PcapFile.isPipe(pcapPath) { pcapFile = try PcapFile(pcapPath, beside: beside) }
+        }
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
-        tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits)
+        let display = Display(request.output, backlog: request.outputBacklog)
+        self.display = display
+        defer { display.progress.end() }
+        tracer = try KernelTracer(filter: request.filter, backend: request.backend, limits: request.limits) {
+            // Loading programs takes seconds on some machines, and says nothing meanwhile.
+            display.progress.update($0.words, fraction: $0.fraction, atOnce: true)
+        }
         facts = LiveFacts(names: tracer.names, symbols: tracer)
         let now = monotonicTime()
         let start = StartInfo(
@@ -64,17 +83,23 @@ final class TraceSession {
         options.maximumConnections = request.limits.connections
         let header = RecordingHeader(
             start: start, unansweredAfter: options.unansweredAfter, maximumConnections: options.maximumConnections)
-        let recorder = try request.output.recordPath.map { try RecordingWriter(path: $0, header: header) }
+        let recorder = try recordPath.map { try RecordingWriter(path: $0, header: header) }
         self.recorder = recorder
-        display = Display(request.output, backlog: request.outputBacklog)
-        backlog = BacklogWatch(display, on: loop)
+        if let pcapPath { pcapFile = try pcapFile ?? PcapFile(pcapPath, beside: beside) }
+        pcap = pcapFile.map {
+            PcapOutput($0, hardware: architecture(), selection: request.selection, backlog: request.outputBacklog)
+        }
+        sink = pcap.map { FanOutSink([display.sink, $0.sink]) } ?? display.sink
+        backlog = BacklogWatch(display, beside: pcap.map { [$0.output] } ?? [], on: loop)
         let facts = facts
         let asked: any Facts = recorder.map { RecordingFacts(facts, writer: $0) } ?? facts
         let tracer = tracer
-        explainer = Explainer(options: options, facts: asked, sink: display.sink) { tracer.unfollow($0) }
+        explainer = Explainer(options: options, facts: asked, sink: sink) { tracer.unfollow($0) }
+        metering = try request.metrics.map { try Metering(at: $0, start) }
+        explainer.meter = metering?.metrics
         end = request.output.duration.map { now &+ $0 }
         losses = LossReports(begin: now)
-        nextLossCheck = now &+ Self.lossInterval
+        nextLossCheck = now
     }
 
     func run() throws {
@@ -87,23 +112,29 @@ final class TraceSession {
             display.status.note("cannot watch \(hook.name): \(why)")
         }
         loop.onSignal = { [unowned self] number in
-            if number == SIGWINCH { display.resized() } else { loop.stop() }
+            if number == SIGWINCH { resized() } else { loop.stop() }
         }
         loop.onDeadline = { [unowned self] () throws(TracerError) in try turn() }
-        backlog.onWrite = { [unowned self] in look(at: display.state) }
+        backlog.onWrite = { [unowned self] in
+            look(at: display.state)
+            if let pcap { look(at: pcap.output.state) }
+        }
         try loop.watchOnce(tracer.descriptor) { [unowned self] () throws(TracerError) in try turn() }
 
         giveUpPrivileges()
-        display.sink.start(start)
+        sink.start(start)
         display.flush()
+        pcap?.flush()
         display.status.tracing(start)
         tellMissingPrivileges()
         notifySystemd("READY=1")
         try turn()
+        try metering?.open()
         var stopped: TracerError?
         do { try loop.run() } catch { stopped = error }
         finish()
         tracer.close()
+        metering?.close()
         if let stopped { throw stopped }
         if let failure { throw failure }
     }
@@ -150,7 +181,7 @@ final class TraceSession {
             if tracer.isPollingNeeded { tracer.lookForModules() }
             nextLossCheck = now &+ Self.lossInterval
         }
-        display.sink.tick(at: time)
+        sink.tick(at: time)
         try write()
         if watchdog.isDue(at: now) { notifySystemd("WATCHDOG=1") }
         if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
@@ -205,6 +236,7 @@ final class TraceSession {
             LossCount(reason: "observation not understood", scope: .observations, total: undecodable),
             LossCount(reason: Self.leftOut, scope: .output, total: explainer.stepsLeftOut),
         ]
+        metering?.publish(counts, own, inFlight: explainer.inFlight, backends: tracer.backends)
         for loss in losses.news(in: counts.losses + own, at: now, passed: explainer.time) {
             // A replay has the time to tell them.
             if loss.reason != Self.leftOut { recorder?.loss(loss) }
@@ -215,8 +247,26 @@ final class TraceSession {
     /// One write for each output. What a reader does not take waits until it does.
     private func write() throws(TracerError) {
         look(at: display.flush())
+        if let pcap { look(at: pcap.flush()) }
         if case .failed(let error)? = recorder?.flush() { fail(error) }
+        refresh()
         try backlog.watch()
+    }
+
+    /// What the numbers are now, for a terminal.
+    private func refresh() {
+        let now = monotonicTime()
+        display.refresh(at: now) {
+            RunFigures(
+                inFlight: explainer.inFlight, verdicts: explainer.totals.verdicts,
+                observations: explainer.totals.events, lost: explainer.totals.lost, elapsed: now &- start.time,
+                remaining: end.map { $0 > now ? $0 - now : 0 })
+        }
+    }
+
+    private func resized() {
+        display.resized()
+        refresh()
     }
 
     /// A reader that is gone is a reason to end, a full disk an error.
@@ -247,12 +297,17 @@ final class TraceSession {
         if let counts { reportLosses(counts, at: now) }
         explainer.finish(at: now, observations: explainer.isExhausted ? nil : counts?.observations.losing(undecodable))
         if case .failed(let error)? = recorder?.finish(explainer.totals) { fail(error) }
+        display.settle()
         if case .failed(let error) = display.flush() { fail(error) }
+        pcap?.flush()
         display.status.summary(explainer.totals)
         try? loop.unwatch(tracer.descriptor)
         backlog.drain()
         if case .failed(let error) = display.state { fail(error) }
         if let undelivered = display.undelivered() { failure = failure ?? undelivered }
+        guard let pcap else { return }
+        if let undelivered = pcap.undelivered(display.status) { failure = failure ?? undelivered }
+        if case .failed(let error) = pcap.finish() { fail(error) }
     }
 }
 

@@ -58,8 +58,12 @@ enum Values {
     static func verdict(_ text: String) throws(ValueError) -> VerdictCode {
         if let code = VerdictCode(rawValue: text) { return code }
         let codes = VerdictCode.allCases.map(\.rawValue)
-        if let near = suggestion(for: text, among: codes) { throw ValueError("did you mean '\(near)'?") }
-        throw ValueError("write one of \(codes.joined(separator: ", "))")
+        let plain = text.lowercased().split { $0 == "-" || $0 == " " }.joined(separator: "_")
+        if let near = suggestion(for: plain, among: codes) { throw ValueError("did you mean '\(near)'?") }
+        // A word of several codes, as `listener`.
+        let related = plain.utf8.count > 2 ? codes.filter { $0.contains(plain) } : []
+        if related.count == 1 { throw ValueError("did you mean '\(related[0])'?") }
+        throw ValueError("write one of \((related.isEmpty ? codes : related).joined(separator: ", "))")
     }
 
     /// `30s`, `500ms`, `2m`, `1h`, or a plain number of seconds, as nanoseconds; more than nothing.
@@ -82,6 +86,23 @@ enum Values {
             throw ValueError("that is longer than this machine can measure")
         }
         return time
+    }
+
+    /// `127.0.0.1:9464`, `[::1]:9464`, or a port alone, which is one of 127.0.0.1.
+    static func listenAddress(_ text: String) throws(ValueError) -> Endpoint {
+        let mark = text.lastIndex(of: ":")
+        var host = mark.map { text[..<$0] } ?? ""
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            // An IPv4 address wants none.
+            if !host.contains(":") { host = "?" }
+        } else if host.contains(":") {
+            throw ValueError("write an IPv6 address in brackets, like [::1]:9464")
+        }
+        guard let port = port(mark.map { text[text.index(after: $0)...] } ?? text[...]),
+            let address = host.isEmpty ? IPAddress(v4: 0x7f00_0001) : IPAddress(String(host))
+        else { throw ValueError("write an address and a port, like 127.0.0.1:9464 or [::1]:9464, or a port alone") }
+        return Endpoint(address: address, port: port)
     }
 
     /// A count of at least one.

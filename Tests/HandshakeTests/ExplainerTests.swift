@@ -340,8 +340,24 @@ struct RevisionTests {
         story.ends(at: .seconds(2))
         #expect(story.codes == [.noListener, .established])
         #expect(story.verdicts.map(\.isRevised) == [false, true])
+        #expect(story.verdicts.map(\.replaces?.code) == [nil, .noListener])
         #expect(story.sink.totals?.verdicts == [.established: 1])
         #expect(story.explainer.verdictsGiven == 2)
+    }
+
+    @Test("Who was not told the first verdict does not hear that another one takes its place")
+    func repairedAndOnlyThenAskedFor() {
+        let story = Story { $0.selection.codes = [.established] }
+        story.facts.listening(port: 8080)
+        story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
+        #expect(story.explainer.inFlight == 1)
+        story.silence(until: .seconds(1))
+        #expect(story.explainer.inFlight == 0)
+        story.tell(Scene.synReachesTCP + Scene.handshake, at: .seconds(1))
+        story.ends(at: .seconds(2))
+        #expect(story.codes == [.established])
+        #expect(story.verdicts.map(\.isRevised) == [true])
+        #expect(story.verdicts.map(\.replaces) == [nil])
     }
 
     @Test("After a drop, a SYN sent again is a new attempt with an end of its own")

@@ -190,9 +190,11 @@ final class Capture {
     deinit { close(descriptor) }
 
     /// All of it so far.
-    func text() -> String {
+    func text() -> String { String(decoding: bytes(), as: UTF8.self) }
+
+    func bytes() -> [UInt8] {
         output.flush()
-        return String(decoding: file.bytes, as: UTF8.self)
+        return file.bytes
     }
 
     func lines() -> [String] { text().split(separator: "\n", omittingEmptySubsequences: false).map(String.init) }

@@ -38,8 +38,9 @@ import Testing
             all.first == """
                 {"@timestamp":"2025-01-31T23:59:59.499995000Z","ecs":{"version":"8.11.0"},"event":{"kind":"event",\
                 "dataset":"nattrace.start"},"host":{"name":"gateway","os":{"kernel":"6.12.0"}},"nattrace":{"version":\
-                "0.1.0","backend":{"net:netif_receive_skb":"tracepoint","nf_nat_setup_info":"kprobe"},"missing":[{\
-                "hook":"nf_send_reset","loss":"resets made by rules"}],"filter":"--dport 80"}}
+                "0.1.0","schema":{"version":"1.0"},"backend":{"net:netif_receive_skb":"tracepoint",\
+                "nf_nat_setup_info":"kprobe"},"missing":[{"hook":"nf_send_reset","loss":"resets made by rules"}],\
+                "filter":"--dport 80"}}
                 """)
         #expect(
             all[all.count - 2] == """

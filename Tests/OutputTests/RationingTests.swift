@@ -34,6 +34,7 @@ private final class Notes: BlockSink {
         note("stop")
     }
     func folded(_ blocks: FoldedBlocks) { note("folded") }
+    func repeated(_ block: RepeatedBlock) { note("repeated") }
 }
 
 /// A pipe that somebody else has filled, with a sink on it that has room for so many units.
@@ -134,6 +135,19 @@ private final class Stuck {
                     since: time))
         stuck.sink.stop(ArticleCase.totals)
         #expect(stuck.notes.losses.count == 1)
+    }
+
+    @Test func repeatedFailuresAreRationedAsVerdictsAre() {
+        let stuck = Stuck(units: 160)
+        let block = RepeatedBlock(
+            kind: 1, code: .noListener, tuple: stuck.article.connection.dialled, time: 1, count: 2)
+        for _ in 0..<1000 { stuck.sink.repeated(block) }
+        let told = stuck.count("repeated")
+        #expect((140...155).contains(told))
+        #expect(stuck.sink.totalLeftOut == UInt64(1000 - told))
+        stuck.read()
+        stuck.sink.repeated(block)
+        #expect(stuck.notes.told.suffix(2) == ["loss", "repeated"])
     }
 
     /// Not each time that there is room for one more.

@@ -58,17 +58,22 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     @Test func readsEveryOutputOption() throws {
         let request = try trace(
-            "--json --record /tmp/x --color never --follow --count 3 --duration 2m --unanswered-after 500ms"
+            "--json --record /tmp/x --pcap /tmp/y --color never --follow --count 3 --duration 2m --unanswered-after 500ms"
                 + " --backend tracepoint --blocks-per-second 7 --output-backlog 512k")
         #expect(
             request.output
                 == OutputRequest(
-                    json: true, recordPath: "/tmp/x", color: .never, follow: true, blocksPerSecond: 7, count: 3,
+                    json: true, recordPath: "/tmp/x", pcapPath: "/tmp/y", color: .never, follow: true,
+                    blocksPerSecond: 7, count: 3,
                     duration: 120_000_000_000, unansweredAfter: 500_000_000))
         #expect(request.backend == .tracepoint)
         #expect(request.outputBacklog == 512 * 1024)
+        #expect(try trace("--summary --failed").output == OutputRequest(summary: true))
+        #expect(try replay("replay x --summary").output.summary)
         #expect(try trace("--blocks-per-second 0").output.blocksPerSecond == 0)
         #expect(request.filterText == "")
+        #expect(try trace("--pcap -").output.pcapPath == "-")
+        #expect(try replay("replay x --pcap y").output.pcapPath == "y")
         #expect(try trace("").output.unansweredAfter == nil)
     }
 
@@ -133,9 +138,22 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         ("--dport 80 extra", "unexpected argument 'extra'. See 'nattrace --help'."),
         ("rplay x", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
         ("help rplay", "unknown command 'rplay': did you mean 'replay'? See 'nattrace --help'."),
-        ("report x", "unknown command 'report': there are 'trace', 'replay' and 'doctor'. See 'nattrace --help'."),
+        ("reprt x", "unknown command 'reprt': did you mean 'report'? See 'nattrace --help'."),
+        (
+            "explain x",
+            "unknown command 'explain': there are 'trace', 'replay', 'report' and 'doctor'. See 'nattrace --help'."
+        ),
+        ("report", "missing expected argument '<file>'. See 'nattrace --help'."),
         ("replay", "missing expected argument '<file>'. See 'nattrace --help'."),
         ("-4 -6", "-4 and -6 exclude each other: leave both out to see IPv4 and IPv6. See 'nattrace --help'."),
+        (
+            "--summary --json",
+            "--summary and --json exclude each other: the line nattrace.stop has the totals. See 'nattrace --help'."
+        ),
+        (
+            "replay x --summary --follow",
+            "--summary and --follow exclude each other: leave one of them out. See 'nattrace --help'."
+        ),
         (
             "--verdict no_listner",
             "the value 'no_listner' is invalid for '--verdict <code>': did you mean 'no_listener'?"
@@ -148,11 +166,13 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
 
     /// Options of later versions are unknown, not ignored.
     @Test(arguments: [
-        "--pcap x", "--metrics 127.0.0.1:9000", "--summary", "doctor --dport 80", "--backend uprobe",
+        "--pcap=", "--pcap - --json", "--pcap - --follow", "--pcap - --summary", "--pcap x --record x",
+        "replay x --json --pcap -", "--metrics localhost:9000", "replay x --metrics 9464", "--summary=5", "doctor --dport 80", "--backend uprobe",
         "--color sometimes",
         "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
-        "replay a b", "-i abcdefghijklmnopq", "--verdict x", "--addr localhost", "trace replay", "help report",
+        "replay a b", "report a b", "report a -o", "report a --json", "report a --output=", "-i abcdefghijklmnopq",
+        "--verdict x", "--addr localhost", "trace replay",
         "doctor gateway", "doctor --color blue",
     ])
     func refusesWhatThereIsNot(line: String) throws {
@@ -170,6 +190,22 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         #expect(
             Nattrace.run { throw Failure(.notPermitted, "CAP_BPF is missing") }
                 == Nattrace.Outcome(status: .notPermitted, error: "CAP_BPF is missing"))
+    }
+
+    @Test func readsAReport() throws {
+        func report(_ line: String) throws -> ReportRequest {
+            let command = try Nattrace.parse(commandLine: line.split(separator: " ").map(String.init))
+            return try #require(command as? ReportCommand).request()
+        }
+        #expect(try report("report x.ntrace") == ReportRequest(path: "x.ntrace"))
+        #expect(try report("report x.ntrace -o -") == ReportRequest(path: "x.ntrace"))
+        var expected = ReportRequest(path: "x.ntrace", output: "y.html")
+        expected.filter.destinationPorts = [80...80]
+        expected.filter.netns = 7
+        expected.filterText = "--dport 80 --netns 7 --failed"
+        expected.selection.failedOnly = true
+        #expect(try report("report -o y.html x.ntrace --dport 80 --failed --netns 7") == expected)
+        #expect(try report("report x.ntrace --output=y.html --dport=80 --failed --netns=7") == expected)
     }
 
     @Test func keepsMessagesOnOneLine() throws {
@@ -192,17 +228,54 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
             #expect(outcome.text.contains("USAGE: nattrace replay FILE") && !outcome.text.contains("--backend"))
         }
+        for line in [["report", "--help"], ["help", "report"]] {
+            let outcome = Nattrace.perform(line)
+            #expect(outcome.status == .done && outcome.error == nil, "\(line)")
+            #expect(
+                outcome.text.contains("USAGE: nattrace report FILE -o OUT.html") && outcome.text.contains("--dport"))
+        }
         for line in [["doctor", "--help"], ["help", "doctor"]] {
             let outcome = Nattrace.perform(line)
             #expect(outcome.status == .done && outcome.error == nil, "\(line)")
             #expect(outcome.text.contains("USAGE: nattrace doctor [--json]") && !outcome.text.contains("--dport"))
         }
-        #expect(Nattrace.perform(["--version"]) == Nattrace.Outcome(status: .done, text: Nattrace.version + "\n"))
+        for line in [["--version"], ["replay", "--version"]] {
+            #expect(Nattrace.perform(line) == Nattrace.Outcome(status: .done, text: BuildFacts.text + "\n"), "\(line)")
+        }
     }
 
-    @Test func writesCompletions() {
-        let outcome = Nattrace.perform(["--generate-completion-script", "bash"])
-        #expect(outcome.status == .done)
-        #expect(outcome.text.contains("--unanswered-after") && outcome.text.contains("stale_conntrack"))
+    /// At 80 columns, as somebody reads it who has no time: examples on the first screen, options in one line.
+    @Test(arguments: ["trace", "replay", "doctor"])
+    func helpsAtAGlance(command: String) {
+        let lines = Nattrace.perform([command, "--help"]).text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        #expect(lines.prefix(5).contains("EXAMPLES:"))
+        let options = lines.drop { !$0.hasPrefix("FILTERS:") && !$0.hasPrefix("OPTIONS:") }
+        let broken = options.filter { $0.hasPrefix("   ") }.count
+        #expect(broken <= options.filter { $0.hasPrefix("  -") }.count / 3)
+    }
+
+    @Test func tellsBuildFacts() {
+        var facts = BuildFacts()
+        facts.commit = "0123456789ab-dirty"
+        facts.swift = ""
+        facts.architecture = "x86_64"
+        facts.isStatic = true
+        facts.isOptimised = true
+        facts.libbpf = "1.1"
+        facts.objectCompiler = "clang version 14.0.6"
+        facts.objectSize = 4711
+        facts.objectHash = "abc"
+        #expect(
+            facts.text == """
+                nattrace \(nattraceVersion)
+                commit  0123456789ab-dirty
+                build   x86_64, release, static, Swift unknown, libbpf 1.1
+                BPF     4711 bytes, compiler clang version 14.0.6
+                sha256  abc (BPF)
+                """)
+        // What make and the compilers told of this very build.
+        #expect(BuildFacts().objectSize > 10_000 && !BuildFacts().isOptimised)
+        #expect(BuildFacts().objectHash.count == 64 && BuildFacts().libbpf.hasPrefix("1."))
     }
 }

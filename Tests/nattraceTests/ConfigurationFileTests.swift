@@ -115,6 +115,7 @@ private func withFile<T>(_ text: String, _ body: (String) throws -> T) throws ->
         ),
         ("dport", "missing value for 'dport <port>'"),
         ("verdict = no_listner", "the value 'no_listner' is invalid for 'verdict <code>': did you mean 'no_listener'?"),
+        ("ipv4", "unknown option 'ipv4': did you mean '4'?"),
         ("dport =", "there is no value behind 'dport ='"),
         ("= 80", "there is no name before '='"),
         ("--dport = 80", "write 'dport', without the dashes of the command line"),

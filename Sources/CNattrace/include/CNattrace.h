@@ -5,6 +5,7 @@
 #define CNATTRACE_H
 
 #include "../../../bpf/observation.h"
+#include "build_facts.h"
 #include "capability_shims.h"
 #include "embedded_object.h"
 #include "libbpf_log.h"

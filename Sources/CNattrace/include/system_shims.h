@@ -31,6 +31,22 @@ static inline unsigned short nattrace_terminal_columns(int descriptor)
 	return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+/// Rows of the terminal behind a descriptor, 0 where there is none.
+static inline unsigned short nattrace_terminal_rows(int descriptor)
+{
+	struct winsize size = {0};
+
+	return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
+/// The number of the terminal behind a descriptor, also where that is /dev/tty; 0 where there is none.
+static inline unsigned nattrace_terminal_device(int descriptor)
+{
+	unsigned device = 0;
+
+	return ioctl(descriptor, TIOCGDEV, &device) == 0 ? device : 0;
+}
+
 // Hidden without _GNU_SOURCE, which Swift's importer does not define.
 int setns(int fd, int nstype);	// HostFacts, KernelTracer
 int unshare(int flags);		// KernelTracer: rule tracing

@@ -12,7 +12,7 @@ Which file does what:
   abilities.py   what it tells a tracer               hole.py      where it tells less, as ../holes.py lists
   matrix.py      kernels by backends, for ../matrix
   ways.py        the steps of well-known handshakes  pace.py       how long to wait
-  docker.py      a dockerd in a virtual machine
+  docker.py      a dockerd in a virtual machine          wireshark.py  what tshark reads in a file of packets
   runner.py      one scenario, from set-up to end    tracing.py    one run of the program over one or several
   commandline.py the options of `run`                leftovers.py  what a process holds in the BPF subsystem
 """

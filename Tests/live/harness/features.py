@@ -21,6 +21,7 @@ REASONS = {
     "vrf": "needs VRF devices in this kernel",
     "tcp-md5": "needs TCP MD5 signatures in this kernel",
     "tc": "needs tc with the bpf classifier in this kernel",
+    "tshark": "needs tshark and capinfos (make deps)",
     "machine-sysctls": "sets what all namespaces of a machine share (in a virtual machine: --kernel)",
     "docker": "needs dockerd in a virtual machine (make deps, and --kernel)",
     "br-netfilter": "needs br_netfilter, with which rules act on bridged packets, in this kernel",
@@ -52,6 +53,9 @@ class Features:
 
     def _program(self):
         return not self._settings.client_only
+
+    def _tshark(self):
+        return bool(shutil.which("tshark") and shutil.which("capinfos"))
 
     def _functions(self):
         return self._hooks() == "functions"

@@ -249,6 +249,10 @@ class Vocabulary:
         """A path in the scenario's own temporary directory."""
         return os.path.join(self._temporary, name)
 
+    @property
+    def path_of_program(self):
+        return self._settings.program
+
     def temporary_program(self):
         """A copy of the program that every user may run."""
         path = self.file("nattrace")
