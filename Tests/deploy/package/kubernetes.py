@@ -37,18 +37,31 @@ def test(test, program):
     test.equal("the manifest: what is mounted is there", mounted, {volume["name"] for volume in pod["volumes"]})
     test.check("the manifest: nothing is mounted to be written",
                *[mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")])
-    takes_its_configuration(test, program, container["args"], configuration["data"])
+    probe = container["livenessProbe"]["httpGet"]
+    test.equal("the manifest: one thing is asked by both probes", container["startupProbe"]["httpGet"], probe)
+    runs_as_asked(test, program, container["args"], configuration["data"], probe)
 
 
-def takes_its_configuration(test, program, arguments, files):
-    """The program itself judges arguments and configuration; then it is stopped by its own option."""
+def runs_as_asked(test, program, arguments, files, probe):
+    """The program itself judges arguments and configuration, and answers the probe; in a network of its own."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text)
         words = [word.replace("/etc/nattrace/", f"{folder}/") for word in arguments]
-        done = subprocess.run([program, *words, "--dport", "1", "--duration", "100ms"], capture_output=True, text=True)
+        running = subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", program, *words],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            first = running.stdout.readline()
+            answer = subprocess.run(
+                ["nsenter", f"--target={running.pid}", "--net", "/usr/bin/python3", "-c",
+                 "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).status)",
+                 f"http://{probe['host']}:{probe['port']}{probe['path']}"], capture_output=True, text=True)
+        finally:
+            running.terminate()
+            rest, errors = running.communicate(timeout=30)
     test.check("the manifest: the program takes its arguments and configuration",
-               None if done.returncode == 0 and '"nattrace.start"' in done.stdout else done.stderr)
+               None if running.returncode == 0 and '"nattrace.start"' in first else errors)
+    test.check("the manifest: the program answers the probe", None if answer.stdout.strip() == "200" else answer.stderr[-500:])
 
 
 def refuses_other_fields(test):

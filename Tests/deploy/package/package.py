@@ -9,6 +9,7 @@ from pathlib import Path
 import roots
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
+PAGE = ROOT / "docs" / "service.md"
 MAKER = ROOT / "deploy" / "debian" / "make-package"
 RECORDING = ROOT / "Tests" / "HandshakeTests" / "Recordings" / "article-ipv4-nft-6.18.ntrace"
 NEXT = "9.9.9-1"
@@ -18,6 +19,7 @@ INSTALLED = {
     "usr/bin/nattrace": 0o755,
     "lib/systemd/system/nattrace.service": 0o644,
     "etc/nattrace/nattrace.conf": 0o644,
+    "usr/share/man/man1/nattrace.1.gz": 0o644,
     "usr/share/bash-completion/completions/nattrace": 0o644,
     "usr/share/zsh/vendor-completions/_nattrace": 0o644,
     "usr/share/fish/vendor_completions.d/nattrace.fish": 0o644,
@@ -121,9 +123,6 @@ def life(test, folder, package, newer):
     test.equal("the package: files, where they belong", modes, INSTALLED)
     links = list((folder / "etc/systemd/system").rglob("*nattrace*")) if (folder / "etc/systemd/system").exists() else []
     test.check("the package: the service is not enabled", *links)
-    if (ROOT / "man" / "make-manual").exists():
-        manual = folder / "usr/share/man/man1/nattrace.1.gz"
-        test.check("the package: the manual page", None if manual.exists() else f"no {manual}")
     runs(test, root, folder)
 
     configuration = folder / "etc/nattrace/nattrace.conf"
@@ -161,3 +160,26 @@ def runs(test, root, folder):
                None if said.returncode == 0 and "tracepoint" in said.stdout else said.stderr or said.stdout)
     said = root.run("nattrace", "--config", "/etc/nattrace/nattrace.conf", "--duration", "100ms", "--dport", "1")
     test.check("the package: the configuration is right", None if said.returncode == 0 else said.stderr)
+    examples(test, root, folder)
+
+
+def block(beginning):
+    """The block of the page that has a line which begins so."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    found, = [text for text in blocks if any(line.startswith(beginning) for line in text.splitlines())]
+    return found
+
+
+def examples(test, root, folder):
+    (folder / "tmp/example.conf").write_text(block("# Filters may"))
+    said = root.run("nattrace", "--config", "/tmp/example.conf", "--duration", "100ms")
+    test.check("the page: its configuration is right",
+               None if said.returncode == 0 and '"filter":"--dport 443 --dport 8000-8080 --failed"' in said.stdout
+               else said.stdout[-300:] + said.stderr)
+    configuration = folder / "etc/nattrace/nattrace.conf"
+    right = configuration.read_text()
+    configuration.write_text("#\n" * 8 + "dprt = 80\n")
+    command, answer = block("$ nattrace --config").splitlines()
+    said = root.run(*command.removeprefix("$ ").split())
+    configuration.write_text(right)
+    test.equal("the page: what is said of a mistake", [said.returncode, said.stderr], [64, answer + "\n"])

@@ -12,6 +12,7 @@ from harness.expect import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 UNIT = "nattrace.service"
+METRICS = 9464
 CONFIGURATION = "/etc/nattrace/nattrace.conf"
 # From docs/capabilities.md; as in the unit.
 CAPABILITIES = {"CAP_BPF": 39, "CAP_PERFMON": 38, "CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13,
@@ -61,12 +62,14 @@ class Service:
         self.host.done("dpkg", "-i", "/root/nattrace.deb")
         self.test.equal("the service: not enabled by the package", self.host.said("systemctl", "is-enabled", UNIT).strip(),
                         "disabled")
+        self.host.done("sh", "-c", f"echo 'metrics = {METRICS}' >>{CONFIGURATION}")
         self.host.done("systemctl", "enable", "--now", UNIT)
         self.test.equal("the service: started, and ready", self.show("ActiveState", "SubState"), ["active", "running"])
         self.has_few_rights()
         self.explains()
         self.stops()
         self.sees_as_much_as_root()
+        self.runs_with_less()
         self.is_watched()
         self.refuses_mistakes()
         self.goes_with_the_package()
@@ -106,6 +109,10 @@ class Service:
         dialled = self.host.run("ip", "netns", "exec", "client", "/usr/local/bin/busybox", "nc", "-w", "5", "203.0.113.10", "80")
         self.test.equal("the service: the client is refused", dialled.returncode, 1)
         self.host.wait_for("a verdict", lambda: '"nattrace.verdict"' in "\n".join(self.journal()))
+        page = self.host.said("/usr/local/bin/busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{METRICS}/metrics")
+        counted = 'nattrace_connections_total{verdict="listener_other_address"} 1'
+        self.test.check("the service: metrics are served", None if counted in page.splitlines() else f"no {counted} in: {page[:500]}")
+        self.test.check("the service: nothing is refused to it", *[line for line in self.journal() if "not permitted" in line])
 
     def stops(self):
         self.host.done("systemctl", "stop", UNIT)
@@ -130,6 +137,18 @@ class Service:
         for name in ("backend", "missing"):
             self.test.equal(f"the service: as root, but for it, nothing more ({name})", started[-1]["nattrace"][name],
                             as_root[name])
+
+    def runs_with_less(self):
+        """With the page's drop-in."""
+        self.drop_in(package.block("AmbientCapabilities="))
+        self.host.done("systemctl", "start", UNIT)
+        state, pid = self.show("ActiveState", "MainPID")
+        self.test.equal("the service: runs with two capabilities", state, "active")
+        effective, = [line.split()[1] for line in self.host.done("cat", f"/proc/{pid}/status").splitlines()
+                      if line.startswith("CapEff:")]
+        more = int(effective, 16) & ~(1 << CAPABILITIES["CAP_BPF"] | 1 << CAPABILITIES["CAP_PERFMON"])
+        self.test.check("the service: and has no more than these", more and f"{more:x}")
+        self.host.done("systemctl", "stop", UNIT)
 
     def is_watched(self):
         self.drop_in("[Service]\nWatchdogSec=6\nTimeoutAbortSec=1\nRestartSec=1\n")
