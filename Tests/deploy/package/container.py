@@ -30,8 +30,8 @@ class Image:
 
     def buildah(self, *words):
         done = subprocess.run(["buildah", "--root", self.folder / "storage", "--runroot", self.folder / "run",
-                               "--storage-driver", "vfs", *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, errors="replace")
+                               "--storage-driver", "vfs", *map(str, words)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, errors="replace")
         if done.returncode != 0:
             raise RuntimeError(f"buildah {words[0]}: {(done.stderr or done.stdout).strip()[-1500:]}")
         return done.stdout
@@ -44,7 +44,8 @@ class Image:
         context = self.folder / "context"
         context.mkdir()
         shutil.copy(self.program, context / "nattrace")
-        self.buildah("build", "--pull-never", "--isolation", "chroot", "--network", "host", "-t", IMAGE, "-f", DOCKERFILE, context)
+        self.buildah("build", "--pull-never", "--isolation", "chroot", "--network", "host", "-t", IMAGE,
+                     "-f", DOCKERFILE, context)
         container = self.buildah("from", "--pull-never", IMAGE).strip()
         try:
             self.look(container)
@@ -58,10 +59,10 @@ class Image:
         told = self.run(container, "nattrace", "--version")
         here = subprocess.run([self.program, "--version"], capture_output=True, text=True).stdout
         self.test.equal("the image: the program runs in it", told, here)
-        self.test.check("the image: nft is in it", None if "nftables" in self.run(container, "nft", "--version") else "it is not")
+        self.test.that("the image: nft is in it", "nftables" in self.run(container, "nft", "--version"), "it is not")
         self.buildah("copy", container, package.RECORDING, "/tmp/x.ntrace")
         told = self.run(container, "nattrace", "replay", "/tmp/x.ntrace")
-        self.test.check("the image: the program explains a recording", None if "listener_other_address" in told else told)
+        self.test.that("the image: the program explains a recording", "listener_other_address" in told, told)
 
     def run(self, container, *words):
         return self.buildah("run", "--isolation", "chroot", container, "--", *words)

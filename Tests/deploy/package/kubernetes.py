@@ -25,8 +25,8 @@ def test(test, program):
     pod = daemons["spec"]["template"]["spec"]
     container, = pod["containers"]
     rights = container["securityContext"]
-    test.equal("the manifest: the capabilities are those of the unit", {f"CAP_{name}" for name in rights["capabilities"]["add"]},
-               capabilities())
+    test.equal("the manifest: the capabilities are those of the unit",
+               {f"CAP_{name}" for name in rights["capabilities"]["add"]}, capabilities())
     test.equal("the manifest: nothing else is asked for",
                [rights["privileged"], rights["readOnlyRootFilesystem"], rights["capabilities"]["drop"]],
                [False, True, ["ALL"]])
@@ -48,8 +48,8 @@ def runs_as_asked(test, program, arguments, files, probe):
         for name, text in files.items():
             (Path(folder) / name).write_text(text)
         words = [word.replace("/etc/nattrace/", f"{folder}/") for word in arguments]
-        running = subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", program, *words],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", program,
+                                    *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             first = running.stdout.readline()
             answer = subprocess.run(
@@ -59,9 +59,9 @@ def runs_as_asked(test, program, arguments, files, probe):
         finally:
             running.terminate()
             rest, errors = running.communicate(timeout=30)
-    test.check("the manifest: the program takes its arguments and configuration",
-               None if running.returncode == 0 and '"nattrace.start"' in first else errors)
-    test.check("the manifest: the program answers the probe", None if answer.stdout.strip() == "200" else answer.stderr[-500:])
+    test.that("the manifest: the program takes its arguments and configuration",
+               running.returncode == 0 and '"nattrace.start"' in first, errors)
+    test.that("the manifest: the program answers the probe", answer.stdout.strip() == "200", answer.stderr[-500:])
 
 
 def refuses_other_fields(test):
@@ -69,7 +69,8 @@ def refuses_other_fields(test):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as wrong:
         wrong.write(MANIFEST.read_text().replace("hostPID: true", "hostPid: true"))
         wrong.flush()
-        said = subprocess.run([validator(), "--strict", "--kubernetes-version", VERSION, wrong.name], capture_output=True)
+        said = subprocess.run([validator(), "--strict", "--kubernetes-version", VERSION, wrong.name],
+                              capture_output=True)
     test.check("the manifest: a misspelt field would be noticed", said.returncode == 0 and "it was taken")
 
 

@@ -80,7 +80,8 @@ class Machine:
         """What a command that must succeed wrote."""
         done = self.run(*words, stdin=stdin)
         if done.returncode != 0:
-            raise RuntimeError(f"`{' '.join(map(str, words))}` ended with {done.returncode}: {done.stderr.strip()[-1000:]}")
+            raise RuntimeError(f"`{' '.join(map(str, words))}` ended with {done.returncode}: "
+                               + done.stderr.strip()[-1000:])
         return done.stdout
 
     @staticmethod

@@ -44,8 +44,8 @@ def test(test, program):
         work.mkdir()
         package = build(program, work / "one")
         again = build(program, work / "other")
-        test.check("the package: the same bytes when it is built again",
-                   None if filecmp.cmp(package, again, shallow=False) else f"{package.name} differs")
+        test.that("the package: the same bytes when it is built again",
+                   filecmp.cmp(package, again, shallow=False), f"{package.name} differs")
         said = subprocess.run(["lintian", "--allow-root", "--fail-on", "error", "--tag-display-limit", "0", package],
                               capture_output=True, text=True)
         test.check("the package: lintian finds no error", said.returncode and said.stdout + said.stderr)
@@ -60,8 +60,8 @@ def refuses_other_versions(test, program, work):
     changelog.write_text(entry(NEXT))
     done = subprocess.run([MAKER, "--program", program, "--changelog", changelog, work / "none"], capture_output=True,
                           text=True)
-    test.check("the package: no other version than the program's",
-               None if done.returncode == 1 and "needs a new entry" in done.stderr else f"{done.returncode} {done.stderr}")
+    test.that("the package: no other version than the program's",
+               done.returncode == 1 and "needs a new entry" in done.stderr, f"{done.returncode} {done.stderr}")
 
 
 def entry(version):
@@ -121,8 +121,7 @@ def life(test, folder, package, newer):
     test.equal("the package: installed", root.version().split(" ")[0], "installed")
     modes = {path: (folder / path).stat().st_mode & 0o7777 for path in INSTALLED if (folder / path).exists()}
     test.equal("the package: files, where they belong", modes, INSTALLED)
-    links = list((folder / "etc/systemd/system").rglob("*nattrace*")) if (folder / "etc/systemd/system").exists() else []
-    test.check("the package: the service is not enabled", *links)
+    test.check("the package: the service is not enabled", *(folder / "etc/systemd").rglob("*nattrace*"))
     runs(test, root, folder)
 
     configuration = folder / "etc/nattrace/nattrace.conf"
@@ -138,8 +137,9 @@ def life(test, folder, package, newer):
     root.done("apt-get", "remove", "-y", "nattrace")
     test.equal("the package: removed", root.version(), f"config-files {NEXT}")
     test.check("the package: removal takes the program", (folder / "usr/bin/nattrace").exists() and "still there")
-    test.equal("the package: removal leaves the configuration", configuration.exists() and configuration.read_text(), edited)
-    test.check("the package: removal leaves recordings", None if (state / "last.ntrace").exists() else "gone")
+    test.equal("the package: removal leaves the configuration",
+               configuration.exists() and configuration.read_text(), edited)
+    test.that("the package: removal leaves recordings", (state / "last.ntrace").exists(), "gone")
     root.done("apt-get", "purge", "-y", "nattrace")
     # The folder that systemd keeps for all services with such a user was made above.
     after = root.files() - {"/var/lib/private"}
@@ -150,16 +150,16 @@ def runs(test, root, folder):
     recording = folder / "tmp" / RECORDING.name
     recording.write_bytes(RECORDING.read_bytes())
     said = root.run("nattrace", "--version")
-    test.check("the package: the program says its version",
-               None if re.match(r"(nattrace )?\d+\.\d+\.\d+$", said.stdout.split("\n")[0]) else said.stdout + said.stderr)
+    test.that("the package: the program says its version",
+               re.match(r"(nattrace )?\d+\.\d+\.\d+$", said.stdout.split("\n")[0]), said.stdout + said.stderr)
     said = root.run("nattrace", "replay", root.inside(recording))
-    test.check("the package: the program explains a recording",
-               None if said.returncode == 0 and "listener_other_address" in said.stdout else said.stderr or said.stdout)
+    test.that("the package: the program explains a recording",
+               said.returncode == 0 and "listener_other_address" in said.stdout, said.stderr or said.stdout)
     said = root.run("nattrace", "doctor")
-    test.check("the package: the program examines this kernel",
-               None if said.returncode == 0 and "tracepoint" in said.stdout else said.stderr or said.stdout)
+    test.that("the package: the program examines this kernel",
+               said.returncode == 0 and "tracepoint" in said.stdout, said.stderr or said.stdout)
     said = root.run("nattrace", "--config", "/etc/nattrace/nattrace.conf", "--duration", "100ms", "--dport", "1")
-    test.check("the package: the configuration is right", None if said.returncode == 0 else said.stderr)
+    test.that("the package: the configuration is right", said.returncode == 0, said.stderr)
     examples(test, root, folder)
 
 

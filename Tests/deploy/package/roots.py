@@ -1,4 +1,4 @@
-"""Debian roots for the tests: made once by debootstrap, kept in the cache, and each time used below a layer in memory."""
+"""Debian roots for the tests: made once by debootstrap, kept in the cache, and used below a layer in memory."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,8 @@ VM = Path(__file__).resolve().parent.parent.parent / "live" / "vm" / "harness"
 
 def virtual_machines():
     """The package of Tests/live/vm, whose name is also that of the live tests' own."""
-    spec = importlib.util.spec_from_file_location("vm_harness", VM / "__init__.py", submodule_search_locations=[str(VM)])
+    spec = importlib.util.spec_from_file_location("vm_harness", VM / "__init__.py",
+                                                  submodule_search_locations=[str(VM)])
     sys.modules["vm_harness"] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return importlib.import_module("vm_harness.kernels"), importlib.import_module("vm_harness.sources")

@@ -60,8 +60,8 @@ class Service:
 
     def all(self):
         self.host.done("dpkg", "-i", "/root/nattrace.deb")
-        self.test.equal("the service: not enabled by the package", self.host.said("systemctl", "is-enabled", UNIT).strip(),
-                        "disabled")
+        self.test.equal("the service: not enabled by the package",
+                        self.host.said("systemctl", "is-enabled", UNIT).strip(), "disabled")
         self.host.done("sh", "-c", f"echo 'metrics = {METRICS}' >>{CONFIGURATION}")
         self.host.done("systemctl", "enable", "--now", UNIT)
         self.test.equal("the service: started, and ready", self.show("ActiveState", "SubState"), ["active", "running"])
@@ -106,17 +106,21 @@ class Service:
 
     def explains(self):
         self.host.done("sh", "-c", TOPOLOGY)
-        dialled = self.host.run("ip", "netns", "exec", "client", "/usr/local/bin/busybox", "nc", "-w", "5", "203.0.113.10", "80")
+        dialled = self.host.run("ip", "netns", "exec", "client", "/usr/local/bin/busybox", "nc", "-w", "5",
+                                "203.0.113.10", "80")
         self.test.equal("the service: the client is refused", dialled.returncode, 1)
         self.host.wait_for("a verdict", lambda: '"nattrace.verdict"' in "\n".join(self.journal()))
         page = self.host.said("/usr/local/bin/busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{METRICS}/metrics")
         counted = 'nattrace_connections_total{verdict="listener_other_address"} 1'
-        self.test.check("the service: metrics are served", None if counted in page.splitlines() else f"no {counted} in: {page[:500]}")
-        self.test.check("the service: nothing is refused to it", *[line for line in self.journal() if "not permitted" in line])
+        self.test.that("the service: metrics are served", counted in page.splitlines(),
+                       f"no {counted} in: {page[:500]}")
+        self.test.check("the service: nothing is refused to it",
+                        *[line for line in self.journal() if "not permitted" in line])
 
     def stops(self):
         self.host.done("systemctl", "stop", UNIT)
-        self.test.equal("the service: ends well when it is stopped", self.show("Result", "ExecMainStatus"), ["success", "0"])
+        self.test.equal("the service: ends well when it is stopped", self.show("Result", "ExecMainStatus"),
+                        ["success", "0"])
         output = self.json_lines()
         self.test.check("the service: JSON lines in the journal, whole and in order",
                         *invariants.check(output, schema=str(ROOT / "docs" / "nattrace.schema.json")))
@@ -172,8 +176,8 @@ class Service:
         right = self.host.done("cat", CONFIGURATION)
         self.host.done("sh", "-c", f"cat >{CONFIGURATION}", stdin=right + "dprt = 80\n")
         done = self.host.run("systemctl", "restart", UNIT)
-        self.test.check("the service: a mistake in the configuration is told by systemctl",
-                        None if done.returncode else "it ended with 0")
+        self.test.that("the service: a mistake in the configuration is told by systemctl",
+                        done.returncode, "it ended with 0")
         # Longer than until it would be started again.
         self.host.done("sleep", "7")
         self.test.equal("the service: is not started again with a mistake in its configuration",
@@ -190,11 +194,11 @@ class Service:
         before, = self.show("MainPID")
         self.host.done("dpkg", "-i", "/root/nattrace.deb")
         after, state = self.show("MainPID", "ActiveState")
-        self.test.check("the service: started again by an upgrade",
-                        None if state == "active" and after != before else f"{state}, process {after}, before {before}")
+        self.test.that("the service: started again by an upgrade",
+                        state == "active" and after != before, f"{state}, process {after}, before {before}")
         self.host.done("dpkg", "--purge", "nattrace")
-        self.test.equal("the service: ends when the package goes", self.host.said("systemctl", "is-active", UNIT).strip(),
-                        "inactive")
-        left = self.host.done("find", "/etc", "/var/lib", "/lib/systemd", "-name", "*nattrace*", "-not", "-path", "*/dpkg/*",
-                              "-not", "-path", f"*/{UNIT}.d*").split()
+        self.test.equal("the service: ends when the package goes",
+                        self.host.said("systemctl", "is-active", UNIT).strip(), "inactive")
+        left = self.host.done("find", "/etc", "/var/lib", "/lib/systemd", "-name", "*nattrace*",
+                              "-not", "-path", "*/dpkg/*", "-not", "-path", f"*/{UNIT}.d*").split()
         self.test.equal("the service: nothing of it is left", left, [])
