@@ -36,6 +36,7 @@ BY_OTHERS = {
     "docs/fleet.md": "Tests/deploy/clickhouse/run",
     "docs/metrics.md": "Tests/deploy/prometheus/run",
     "docs/pipelines.md": "Tests/deploy/logs/run",
+    "docs/service.md": "Tests/deploy/package/run",
 }
 
 # By page and command, without the comment behind it.
