@@ -8,6 +8,7 @@ BPF_OBJECT := $(BUILD)/bpf/nattrace.bpf.o
 BUILD_FACTS := $(BUILD)/bpf/build_facts.h
 PROGRAM := $(BUILD)/release/nattrace
 DIST := $(BUILD)/dist
+DEB := $(BUILD)/deb
 # What is made from the program's own words: the manual page, and completions for shells.
 SHARE := $(BUILD)/share
 MANUAL := $(SHARE)/nattrace.1
@@ -24,6 +25,7 @@ TEST_PACKAGES := bash-completion zsh fish mandoc man-db
 TEST_PACKAGES += chromium chromium-driver python3-selenium
 TEST_PACKAGES += tshark
 TEST_PACKAGES += rsyslog rsyslog-relp systemd logrotate python3-yaml python3-venv prometheus
+TEST_PACKAGES += debhelper lintian debootstrap buildah
 TEST_PACKAGES += jq tcpdump libcap2-bin
 
 # What benchmarks compare with; tests do without.
@@ -61,7 +63,7 @@ Q := @
 say = @printf '  %-8s %s\n'
 endif
 
-.PHONY: build debug dist bpf man completions deps test-deps test test-unit test-cli test-live test-report test-vm test-kernels test-dist test-docs test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
+.PHONY: build debug dist deb bpf man completions deps test-deps test test-unit test-cli test-live test-report test-vm test-kernels test-dist test-package test-docs test-harness bench bench-deps bench-attach demo fmt lint install uninstall clean help
 .DELETE_ON_ERROR:
 # SwiftPM uses every processor by itself, and the tests share one machine.
 .NOTPARALLEL:
@@ -84,12 +86,16 @@ dist: bpf ## the program as one file that needs no library: .build/dist/nattrace
 	$(Q)rm -rf $(DIST) && mkdir -p $(DIST)
 	$(Q)strip -o $(DIST)/nattrace $(BUILD)/static/release/nattrace
 	$(Q)set -e; name=nattrace-$$($(DIST)/nattrace --version | sed -n 's/^nattrace //p')-linux-$(MACHINE); cd $(DIST); \
-		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs,$(CURDIR)/$f) $$name; \
+		mkdir $$name; cp -r nattrace $(foreach f,README.md LICENSE docs deploy,$(CURDIR)/$f) $$name; \
 		$(MAKE) -s -C $(CURDIR) man completions PROGRAM=$(DIST)/nattrace SHARE=$(DIST)/$$name/share; \
 		tar -c --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w $(if $(EPOCH),--mtime=@$(EPOCH)) $$name | \
 			gzip -9n >$$name.tar.gz; \
 		rm -r $$name; sha256sum nattrace $$name.tar.gz >SHA256SUMS; \
 		du -h --apparent-size nattrace $$name.tar.gz | sed 's/^/  /'
+
+deb: dist ## a Debian package of that file, with a service: .build/deb
+	$(say) DEB $(DEB)
+	$(Q)rm -rf $(DEB) && deploy/debian/make-package --program $(DIST)/nattrace $(DEB)
 
 bpf: $(BPF_OBJECT) $(BUILD_FACTS) ## the kernel side alone
 
@@ -186,6 +192,9 @@ test-kernels: dist ## live tests on Debian's 5.10, 6.1, 6.12 and 7.2 with each b
 
 test-dist: dist ## the single file, in virtual machines with nothing else of ours (KERNEL=6.1)
 	$(Q)Tests/dist/run $(KERNEL)
+
+test-package: test-deps dist ## the package, the service, the image, the manifest (KERNEL=6.12: the service in a machine with that one)
+	$(Q)$(SUDO) Tests/deploy/package/run $(addprefix --kernel ,$(KERNEL)) $(ARGS)
 
 test-docs: test-deps dist ## every command of README.md and docs/, and what is shown of it
 	$(Q)Tests/run-all docs

@@ -301,7 +301,8 @@ final class Case {
         guard let name else { return text }
         // A container's id is not a name that `ip netns` knows.
         return ContainerID.isShort(name)
-            ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)" : "ip netns exec \(name.shellWord) \(text)"
+            ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)"
+            : "ip netns exec \(name.shellWord) \(text)"
     }
 }
 

@@ -11,8 +11,12 @@ struct ProcessUsage {
     /// nil: /proc does not tell.
     static var now: ProcessUsage? {
         var usage = rusage()
-        guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0, let pages = residentPages() else { return nil }
-        func nanoseconds(_ time: timeval) -> UInt64 { UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_usec) * 1000 }
+        guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0, let pages = residentPages() else {
+            return nil
+        }
+        func nanoseconds(_ time: timeval) -> UInt64 {
+            UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_usec) * 1000
+        }
         return ProcessUsage(
             processorTime: nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime),
             residentBytes: pages * UInt64(sysconf(Int32(_SC_PAGESIZE))))

@@ -59,8 +59,7 @@ struct Nattrace: ParsableCommand {
         } catch let failure as Failure {
             return outcome(of: failure)
         } catch {
-            return help(error)
-                ?? outcome(of: Mistake.inArguments(arguments) ?? .usage(usageMessage(message(for: error))))
+            return help(error) ?? outcome(of: refusal(of: arguments, error))
         }
         var outcome = run { try command.run() }
         outcome.isLive = command is Trace
@@ -99,7 +98,16 @@ struct Nattrace: ParsableCommand {
 
     /// The command that a command line asks for. Throws a `Failure` or an error of ArgumentParser.
     static func parse(commandLine arguments: [String]) throws -> any ParsableCommand {
-        try parseAsRoot(try spelledOut(arguments))
+        let words = try spelledOut(arguments)
+        let command = try parseAsRoot(words)
+        guard let path = (command as? Trace)?.config else { return command }
+        return try parseAsRoot(
+            [standardCommand] + ConfigurationFile(path: path).arguments(besides: Array(words.dropFirst())))
+    }
+
+    /// What is wrong with arguments that ArgumentParser refuses.
+    static func refusal(of arguments: [String], _ error: any Error) -> Failure {
+        Mistake.inArguments(arguments) ?? .usage(usageMessage(message(for: error)))
     }
 
     /// Puts in the name of the command that is meant where there is none: without it the help

@@ -52,6 +52,10 @@ struct Trace: ParsableCommand {
     @OptionGroup(title: "Bounds")
     var limits: LimitOptions
 
+    @Option(
+        help: ArgumentHelp("Take options from a file; those given here win.", valueName: "file"), completion: .file())
+    var config: String?
+
     func run() throws {
         try TraceSession(request()).run()
     }

@@ -32,6 +32,7 @@ final class TraceSession {
     private var end: UInt64?
     private var nextLossCheck: UInt64
     private var failure: Failure?
+    private var watchdog = Watchdog()
     /// Up to then steps of what succeeds are left out. CLOCK_MONOTONIC, nanoseconds.
     private var pressedUntil: UInt64 = 0
     /// Observations that this program does not know: the kernel side is its own, so none.
@@ -182,6 +183,7 @@ final class TraceSession {
         }
         sink.tick(at: time)
         try write()
+        if watchdog.isDue(at: now) { notifySystemd("WATCHDOG=1") }
         if explainer.isExhausted || end.map({ now >= $0 }) ?? false { loop.stop() }
         // What is left in the ring waits no longer than it must.
         guard complete == .max else { return try loop.setDeadline(now) }
@@ -223,6 +225,7 @@ final class TraceSession {
         }
         if let due = explainer.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
         if let due = display.nextDeadline { next = min(next, due &+ ReorderBuffer.window) }
+        if let due = watchdog.nextDeadline { next = min(next, due) }
         if let end { next = min(next, end) }
         return max(next, now)
     }

@@ -9,7 +9,8 @@ import Testing
 
     /// Asked of a real shell, which shall give back just the name.
     @Test(arguments: [
-        "", "a b", "$(reboot)", "`id`", "a;b", "a|b", "a&b", "'", "it's", "a'b'c", "\\", "\"", "*", "~", "#", "!x", "a\nb",
+        "", "a b", "$(reboot)", "`id`", "a;b", "a|b", "a&b", "'", "it's", "a'b'c", "\\", "\"", "*", "~", "#", "!x",
+        "a\nb",
         "é", "-n", "a>b", "$HOME", "{a,b}",
     ])
     func aShellReadsItAsOneWord(_ name: String) throws {

@@ -82,7 +82,8 @@ private func samples(_ page: String) -> [String: String] {
         #expect(page["nattrace_handshake_duration_seconds_sum"] == "9.003200002")
     }
 
-    @Test(arguments: [(0, "0"), (1, "0.000000001"), (1_000_000_000, "1"), (1_020_000_000, "1.02")] as [(UInt64, String)])
+    @Test(
+        arguments: [(0, "0"), (1, "0.000000001"), (1_000_000_000, "1"), (1_020_000_000, "1.02")] as [(UInt64, String)])
     func secondsAreExact(_ nanoseconds: UInt64, _ text: String) {
         #expect(PrometheusText.seconds(nanoseconds) == text)
     }

@@ -16,7 +16,7 @@ CLIENT_PORT = r"(?:3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[45]\d{4}|60\d{3})
 VARIES = [
     # Times.
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "DATE"),
-    (r"\b\d\d:\d\d:\d\d\.\d+Z?", "CLOCK"),
+    (r"\b\d\d:\d\d:\d\d(?:\.\d+Z?|Z)", "CLOCK"),
     (r"\+ *\d+\.\d{3} ms", "+TIME"),
     (r"\bafter \d+\.\d{3} ms", "after TIME"),
     (r"\bended \d+\.\d s after", "ended TIME after"),
@@ -37,6 +37,9 @@ VARIES = [
     (r"\b\d+ events?, none lost", "EVENTS, none lost"),
     # What is made of numbers above.
     (r"\"connection\": \"[0-9a-f]{16}\"", '"connection": ID'),
+    (r"\bverdict of connection [0-9a-f]{16}\b", "verdict of connection ID"),
+    # A page is compressed, and the numbers in it take more or less.
+    (r"\.html: \d+ KiB", ".html: SIZE"),
     (r"\"community_id\": \"1:[^\"]+\"", '"community_id": ID'),
     # Debian renews its kernels.
     (r"\b6\.1\.0-\d+-cloud-amd64\b", "6.1.0-N-cloud-amd64"),

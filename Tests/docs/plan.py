@@ -36,6 +36,7 @@ BY_OTHERS = {
     "docs/fleet.md": "Tests/deploy/clickhouse/run",
     "docs/metrics.md": "Tests/deploy/prometheus/run",
     "docs/pipelines.md": "Tests/deploy/logs/run",
+    "docs/service.md": "Tests/deploy/package/run",
 }
 
 # By page and command, without the comment behind it.
@@ -72,6 +73,26 @@ OTHERWISE = {
         "Tests/live/run --list --keep --verbose article/ipv4/nft", "it leaves its namespaces", r"\Aarticle/ipv4/nft\n\Z"),
     ("docs/design.md", "Tests/live/vm/vm shell 6.1"): Instead(
         "Tests/live/vm/vm --help", "it is for a person at a terminal", r"(?m)^\s+vm shell KERNEL$"),
+    ("docs/reference.md", "source <(nattrace --generate-completion-script bash)"): Instead(
+        "source <(nattrace --generate-completion-script bash) && complete -p nattrace",
+        "Tests/cli/run types into the shell", r"nattrace$"),
+    ("docs/reference.md", "source <(nattrace --generate-completion-script zsh)"): Instead(
+        "zsh -fc 'autoload -U compinit; compinit -u -D; source <(nattrace --generate-completion-script zsh); "
+        "print $_comps[nattrace]'", "it is for zsh; Tests/cli/run types into it", r"nattrace"),
+    ("docs/reference.md", "nattrace --generate-completion-script fish >~/.config/fish/completions/nattrace.fish"): Instead(
+        "nattrace --generate-completion-script fish >nattrace.fish && fish --no-execute nattrace.fish && echo good",
+        "it is for fish's own folder; Tests/cli/run completes with it", r"good"),
+    ("docs/reference.md", "nattrace replay case.ntrace --pcap case.pcapng >/dev/null"): Instead(
+        "cp Tests/HandshakeTests/Recordings/article-ipv4-nft-6.1.ntrace case.ntrace && "
+        "nattrace replay case.ntrace --pcap case.pcapng >/dev/null",
+        "the scenario documented-example compares all three of these", r"1 listener_other_address; 18 events"),
+    **{("docs/reference.md", command): Instead(f"{command} 2>/dev/null", "tshark complains of being run by root", says)
+       for command, says in (
+        ("tshark -r case.pcapng -T fields -e frame.interface_name -e ip.src -e ip.dst -e tcp.dstport -e tcp.flags.str",
+         r"(?m)^nt-137-3-server/\(stack\)\t10\.77\.0\.2\t10\.77\.1\.1\t27581\t"),
+        ("tshark -r case.pcapng -Y 'frame.comment contains \"verdict of\"' -T fields -e frame.comment -E 'aggregator=|' "
+         "| tr '|' '\\n'", r"(?m)^✗ listener_other_address after"),
+    )},
     **{("docs/performance.md", command): Instead(f"make -n {arguments}", MEASURES, says) for command, arguments, says in (
         ("make bench", "bench", r"for kernel in host 6\.1;(.*\n)*.*Tests/bench/run --kernel"),
         ("make bench KERNEL=host", "bench KERNEL=host", r"for kernel in host;"),
