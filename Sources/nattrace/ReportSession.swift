@@ -19,9 +19,15 @@ struct ReportSession {
         let explainer = Explainer(options: options, facts: reader.facts, sink: sink)
 
         var damage: RecordingError?
+        let line = ProgressLine.onStandardError()
+        defer { line.end() }
+        let progress = ReplayProgress(line, of: reader)
         sink.start(reader.header.start)
         do {
-            try explainer.replay(reader) { progress(explainer) }
+            try explainer.replay(reader) {
+                progress.step()
+                return true
+            }
         } catch {
             damage = error
         }
@@ -30,13 +36,12 @@ struct ReportSession {
         let source = ReportSource(
             name: request.path, filter: request.filterText, selection: request.selection, version: nattraceVersion,
             damage: damage?.description)
+        line.update("writing the page")
         let written = try file.write { sink.write(source, to: $0) }
+        line.end()
         let status = StatusWriter()
         status.summary(explainer.totals)
         if let name = request.output { status.note("\(name): \((written + 1023) / 1024) KiB") }
         if let damage { throw damage }
     }
-
-    /// Called after each observation, and whether to go on. The place to tell how far it is.
-    private func progress(_ explainer: Explainer) -> Bool { true }
 }

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import termios
 import time
 
@@ -227,7 +228,7 @@ def plain_terminals_get_lines(s):
 
 @program_test()
 def progress_of_a_long_replay(s):
-    """A terminal that is not read for a while makes it long: how much is read is shown, and is gone at the end."""
+    """A replay or a report that is given the most of its recording late, by a pipe, says what it does; nothing is left of that."""
     net, recording = s.pair(), s.file("recording")
     program = s.start("--dport", s.port, "--record", recording, "--json")
     flood = Flood(net, 4, s.port, s.mac(net.server_ns, "eth0"), s.pace)
@@ -236,14 +237,22 @@ def progress_of_a_long_replay(s):
     program.settle(2)
     program.stop()
     flood.stop()
-    terminal = Terminal(s, 24, 80)
-    replay = terminal.start("replay", recording, "--blocks-per-second", "0", "--count", "1000")
-    time.sleep(1.5)
-    terminal.read(lambda: replay.status is not None, 60)
-    terminal.read(factor=0.2)
-    s.check(re.search(rb"nattrace: reading \S+ +\d+ %", terminal.data), "no progress is shown")
-    s.check(replay.status == 0, f"status {replay.status}")
-    shown = sum("no_listener  after " in row for row in terminal.screen.history)
-    s.check(shown == 1000, f"{shown} blocks, expected 1000")
-    s.check(not any("reading " in row for row in terminal.screen.history), "progress is left")
-    terminal.close()
+    first = os.path.getsize(recording) // 20
+    for command, *options in (("replay", "--blocks-per-second", "0", "--count", "1000"),
+                              ("report", "-o", s.file("page.html"))):
+        terminal, pipe = Terminal(s, 24, 80), s.file(f"pipe-{command}")
+        os.mkfifo(pipe)
+        reading = terminal.start(command, pipe, *options)
+        feeding = subprocess.Popen(["sh", "-c", 'head -c "$2" "$1"; sleep 1.5; tail -c "+$(($2 + 1))" "$1"', "sh",
+                                    recording, str(first)], stdout=open(pipe, "wb"), stderr=subprocess.DEVNULL)
+        terminal.read(lambda: reading.status is not None, 60)
+        terminal.read(factor=0.2)
+        feeding.wait()
+        s.check(re.search(rb"nattrace: reading \S*pipe", terminal.data), f"{command} shows no progress")
+        s.check(reading.status == 0, f"status {reading.status} of {command}")
+        s.check(not any("reading " in row or "writing " in row for row in terminal.screen.history),
+                f"progress of {command} is left")
+        if command == "replay":
+            shown = sum("no_listener  after " in row for row in terminal.screen.history)
+            s.check(shown == 1000, f"{shown} blocks, expected 1000")
+        terminal.close()
