@@ -54,6 +54,20 @@ public struct Loss: Sendable, Hashable, Codable {
     }
 }
 
+/// A cause of loss and how often it struck since tracing began.
+public struct LossCount: Sendable, Equatable {
+    /// For a person and for alerts, always spelled the same: `ring buffer full`.
+    public var reason: String
+    public var scope: LossScope
+    public var total: UInt64
+
+    public init(reason: String, scope: LossScope, total: UInt64) {
+        self.reason = reason
+        self.scope = scope
+        self.total = total
+    }
+}
+
 /// What the kernel side says of its observations, once it makes no more of them: those that were delivered and
 /// those that were lost are as many as it made.
 public struct ObservationCount: Sendable, Hashable, Codable {

@@ -5,20 +5,6 @@ import CNattrace
 import Glibc
 import Handshake
 
-/// A cause of loss and how often it struck since tracing began.
-public struct LossCount: Sendable, Equatable {
-    /// For a person and for alerts, always spelled the same: `ring buffer full`.
-    public var reason: String
-    public var scope: LossScope
-    public var total: UInt64
-
-    public init(reason: String, scope: LossScope, total: UInt64) {
-        self.reason = reason
-        self.scope = scope
-        self.total = total
-    }
-}
-
 /// The counters at one moment.
 public struct KernelCounts: Sendable, Equatable {
     /// Every cause, those that never struck included, in a fixed order.

@@ -53,25 +53,12 @@ public struct RunFacts: Sendable {
 
 /// How the run stands.
 public struct RunStatus: Sendable {
-    public struct Loss: Sendable {
-        /// As in `nattrace.lost.reason`.
-        public var reason: String
-        public var scope: LossScope
-        public var total: UInt64
-
-        public init(reason: String, scope: LossScope, total: UInt64) {
-            self.reason = reason
-            self.scope = scope
-            self.total = total
-        }
-    }
-
     /// Handshakes without a verdict.
     public var inFlight = 0
     /// Observations that the kernel side made.
     public var observations: UInt64 = 0
     /// Every cause, those that never struck included.
-    public var losses: [Loss] = []
+    public var losses: [LossCount] = []
     /// Attached hooks, by backend.
     public var hooks: [String: Int] = [:]
 

@@ -33,7 +33,7 @@ final class Metering {
         var status = RunStatus()
         status.inFlight = inFlight
         status.observations = counts.observations.made
-        status.losses = (counts.losses + own).map { .init(reason: $0.reason, scope: $0.scope, total: $0.total) }
+        status.losses = counts.losses + own
         for backend in backends.values { status.hooks[backend, default: 0] += 1 }
         metrics.publish(status)
     }
