@@ -16,14 +16,14 @@ extension Cause {
                 "\(translator.before.source.address) and the backend \(translator.after.destination) are both on \(interface): the answer went to the client directly, from \(answer.source), which it had not dialled, and the client reset it."
         },
         advice: { c in
-            guard let (translator, _) = c.sharedNetwork else { return [] }
+            guard let (translator, interface) = c.sharedNetwork else { return [] }
             let backend = translator.after.destination
-            let family = backend.address.family == .v4 ? "ip" : "ip6"
+            let (command, remark) = c.masquerading(
+                from: translator.before.source.address, to: backend, on: interface, beside: c.translatingRule)
             return [
                 "Translate the source as well, so that answers come back: "
-                    + c.command(
-                        "nft add rule \(family) nat postrouting \(family) daddr \(backend.address) tcp dport \(backend.port) ct status dnat masquerade",
-                        in: translator.netns, named: c.netnsName(translator.netns)),
+                    + c.command(command, in: translator.netns, named: c.netnsName(translator.netns))
+                    + (remark.isEmpty ? "" : " (\(remark))"),
                 "Or let clients of that network dial \(backend) itself",
             ]
         },

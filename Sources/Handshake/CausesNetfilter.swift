@@ -216,60 +216,6 @@ extension Case {
                 effect: effect, stage: nil, tuple: tuple, flags: .syn, inputInterface: nil, outputInterface: nil,
                 netns: sighting.netns))?.only
     }
-
-    /// What to do about a rule that stands in the way.
-    func advice(against rule: Rule) -> [String] {
-        guard let ruleset = rule.ruleset else { return [] }
-        let tuple = netfilterDrop?.packet.tuple ?? connection.dialled
-        let family = tuple.destination.address.family == .v4 ? "ip" : "ip6"
-        // Of an answer it is the sender that stays the same.
-        let isAnswer = droppedRole == .synack
-        let end = isAnswer ? tuple.source : tuple.destination
-        let words = ruleset.split(separator: " ").map(\.shellWord)
-        // Chains of iptables have its names; its tables are best left to it.
-        if let chain = words.last, words.count == 3, rule.isMadeByIptables {
-            let program = words[0] == "ip6" ? "ip6tables" : "iptables"
-            return [
-                "Accept it before: "
-                    + commandHere(
-                        "\(program) -t \(words[1]) -I \(chain) -p tcp \(isAnswer ? "-s" : "-d") \(end.address) --\(isAnswer ? "sport" : "dport") \(end.port) -j ACCEPT"
-                    ),
-                "See the chain: \(commandHere("\(program) -t \(words[1]) -nvL \(chain) --line-numbers"))",
-            ]
-        }
-        let position = rule.isPolicy ? "" : rule.id.map { " position \($0)" } ?? ""
-        let (address, port) = isAnswer ? ("saddr", "sport") : ("daddr", "dport")
-        let accept = "\(family) \(address) \(end.address) tcp \(port) \(end.port) accept"
-        return [
-            "Accept it before: \(commandHere("nft insert rule \(words.joined(separator: " "))\(position) \(accept)"))",
-            "See the chain: \(commandHere("nft -a list chain \(words.joined(separator: " "))"))",
-        ]
-    }
-}
-
-extension Rule {
-    var isPolicy: Bool { id == nil && text?.hasPrefix("policy ") == true }
-
-    /// Its table is of a family whose hooks are IP's.
-    var isOfIP: Bool {
-        guard let family = ruleset?.split(separator: " ").first else { return false }
-        return family != "bridge" && family != "netdev"
-    }
-
-    private static let chainsOfIptables: Set<Substring> = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
-
-    /// Its text is as iptables writes it; a policy is that of one of its chains.
-    var isMadeByIptables: Bool {
-        if isPolicy { return ruleset?.split(separator: " ").last.map(Self.chainsOfIptables.contains) ?? false }
-        return text.map { $0.hasPrefix("-") || $0.contains(" -j ") || $0.contains(" -g ") } ?? false
-    }
-
-    /// `ip filter input handle 4 "tcp dport 80 drop"`
-    var inWords: String {
-        // With iptables it is a handle or a place in the chain, by which of its two kinds made it.
-        let number = id.map { (isMadeByIptables ? " " : " handle ") + $0 } ?? ""
-        return (ruleset ?? "of an unknown chain") + number + (text.map { " \"\($0)\"" } ?? "")
-    }
 }
 
 extension TrackedFlow {

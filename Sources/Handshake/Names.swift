@@ -96,7 +96,9 @@ final class Names {
         return Rule(
             id: seen.isPolicy ? nil : String(seen.handle),
             ruleset: known?.ruleset ?? place.joined(separator: " "),
-            text: seen.isPolicy ? "policy \(seen.verdict.name)" : known?.text)
+            text: seen.isPolicy ? "policy \(seen.verdict.name)" : known?.text,
+            // Only rules of nf_tables are seen.
+            tool: known.map(\.tool) ?? .nft)
     }
 
     private func remember(_ rule: Rule?, as key: RuleKey, at time: UInt64) {

@@ -27,6 +27,16 @@ public enum Action: String, Sendable, CaseIterable {
     case icmp
 }
 
+/// The programs that rules are made with. iptables has two kinds, which do not see each other's rules, and `iptables`
+/// alone is either of them, by an alternative of the system.
+public enum RuleTool: String, Hashable, Sendable, Codable {
+    case nft
+    /// iptables-nft(8), of whose rules nft cannot say all.
+    case iptablesNft = "iptables-nft"
+    /// iptables-legacy(8), not in nf_tables at all.
+    case iptablesLegacy = "iptables-legacy"
+}
+
 /// A netfilter rule that acted on a connection.
 public struct Rule: Hashable, Sendable, Codable {
     /// Handle (nftables) or number (iptables-legacy).
@@ -35,11 +45,14 @@ public struct Rule: Hashable, Sendable, Codable {
     public var ruleset: String?
     /// The rule's text.
     public var text: String?
+    /// What it is best read and changed with; nil: not known.
+    public var tool: RuleTool?
 
-    public init(id: String? = nil, ruleset: String? = nil, text: String? = nil) {
+    public init(id: String? = nil, ruleset: String? = nil, text: String? = nil, tool: RuleTool? = nil) {
         self.id = id
         self.ruleset = ruleset
         self.text = text
+        self.tool = tool
     }
 }
 

@@ -31,7 +31,9 @@ struct CommandInAdvice: Equatable {
 
     /// Those that causes write. A rule begins with its family, which may be `ip` too.
     private static let programs: Set<String> = [
-        "conntrack", "ip6tables", "iptables", "nft", "nsenter", "ss", "sysctl", "tcpdump",
+        "conntrack", "ip6tables", "ip6tables-legacy", "ip6tables-nft", "iptables", "iptables-legacy", "iptables-nft",
+        "nft",
+        "nsenter", "ss", "sysctl", "tcpdump",
     ]
     private static let objectsOfIP: Set<String> = ["-6", "addr", "link", "neigh", "netns", "route", "rule", "vrf"]
 
@@ -43,7 +45,11 @@ struct CommandInAdvice: Equatable {
     }
 
     /// What our own commands have beside plain words.
-    private static let known = ["$(docker inspect -f '{{.State.Pid}}' ", ") -n ", " | grep -n reject"]
+    private static let known = [
+        "$(docker inspect -f '{{.State.Pid}}' ", ") -n ", " | grep -n reject",
+        " { type nat hook postrouting priority srcnat; }; add rule ", "nft 'add table ip hairpin; ",
+        "nft 'add table ip6 hairpin; ",
+    ]
 
     private static func isPlain(_ command: String) -> Bool {
         guard !command.isEmpty else { return false }

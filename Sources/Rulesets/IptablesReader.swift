@@ -34,6 +34,7 @@ enum IptablesReader {
                     model.note("iptables has a chain that is called from an unknown hook")
                 }
                 model.chains[chain].base = base
+                model.chains[chain].tool = .iptablesLegacy
                 for (position, rule) in saved.rules.enumerated() {
                     guard model.admitRule() else { return }
                     let parsed = IptablesRule(rule, family: family) { names.contains($0) }
@@ -55,6 +56,7 @@ enum IptablesReader {
                 guard let chain = model.chainIndex[TableName(table: index, name: saved.name)],
                     model.chains[chain].rules.count == saved.rules.count
                 else { continue }
+                model.chains[chain].tool = .iptablesNft
                 for (position, rule) in saved.rules.enumerated() {
                     model.chains[chain].rules[position].text = rule.text
                     guard reader.extended.contains(RulePlace(chain: chain, rule: position)) else { continue }

@@ -169,6 +169,8 @@ struct Chain: Sendable {
     var table: Int
     var base: BaseChain?
     var rules: [ModelRule] = []
+    /// What it is read and changed with.
+    var tool = RuleTool.nft
 }
 
 /// A rule by its chain and its position there, both from 0.

@@ -48,7 +48,7 @@ public struct Ruleset: Sendable {
         let name = RuleName(family: family, table: table, handle: handle)
         if let place = places[name] { return rule(at: place) }
         guard let text = texts[name] else { return nil }
-        return Rule(id: String(handle), ruleset: "\(family.name) \(table) \(text.chain)", text: text.text)
+        return Rule(id: String(handle), ruleset: "\(family.name) \(table) \(text.chain)", text: text.text, tool: .nft)
     }
 
     /// The rules that could have done what is searched for. `ownAddresses`: those of the namespace's devices, or
@@ -70,7 +70,8 @@ public struct Ruleset: Sendable {
             if walk.isIncomplete || budget.isExhausted { isComplete = false }
             for finding in walk.findings {
                 guard let position = finding.rule else {
-                    let rule = Rule(ruleset: model.chains[finding.chain].ruleset, text: "policy drop")
+                    let chain = model.chains[finding.chain]
+                    let rule = Rule(ruleset: chain.ruleset, text: "policy drop", tool: chain.tool)
                     found.append(.init(rule: rule, isCertain: finding.isCertain))
                     continue
                 }
@@ -89,7 +90,7 @@ public struct Ruleset: Sendable {
     private func rule(at place: RulePlace) -> Rule {
         let chain = model.chains[place.chain]
         let rule = chain.rules[place.rule]
-        return Rule(id: rule.id, ruleset: chain.ruleset, text: rule.text)
+        return Rule(id: rule.id, ruleset: chain.ruleset, text: rule.text, tool: chain.tool)
     }
 
     /// Where a packet may have met rules at a stage. A bridge calls its hooks, and IP's for it, while the

@@ -198,11 +198,52 @@ struct OtherWayBackTests {
         )
         #expect(
             verdict.advice == [
-                "Translate the source as well, so that answers come back: nft add rule ip nat postrouting ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade",
+                "Translate the source as well, so that answers come back: nft 'add chain ip nat postrouting { type nat hook postrouting priority srcnat; }; add rule ip nat postrouting iifname eth0 oifname eth0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'",
                 "Or let clients of that network dial 10.0.0.2:8080 itself",
             ])
         #expect(verdict.rule == natRule.rule)
         #expect(verdict.evidence == [.rule(natRule.rule), .interface(name: "eth0", addresses: [])])
+    }
+
+    private func repair(_ rule: FakeRule?, device: String = "eth0") -> String? {
+        let story = Story()
+        story.facts.route(to: "10.0.0.7", .unicast, by: device)
+        story.facts.route(to: "10.0.0.2", .unicast, by: device)
+        if let rule { story.facts.rules(rule) }
+        story.tell(translated + [clientRst(from: near, to: inner).received(by: "eth0")], at: .zero)
+        story.silence(until: Story.settled)
+        guard let advice = story.verdicts.first?.advice.first else { return nil }
+        return advice.split(separator: ": ", maxSplits: 1).last.map(String.init)
+    }
+
+    private func dnat(_ ruleset: String, by tool: RuleTool?) -> FakeRule {
+        rule(.destination(inner), at: .prerouting, for: published, handle: 4, in: ruleset, "-j DNAT", by: tool)
+    }
+
+    @Test("The source is translated with what translates the destination")
+    func hairpinByTool() {
+        let match = "-t nat -I POSTROUTING -s 10.0.0.7 -d 10.0.0.2 -p tcp --dport 8080 -m conntrack --ctstate DNAT"
+        let remark = "(-s with the whole network: for all its clients)"
+        for tool in [RuleTool.iptablesNft, .iptablesLegacy] {
+            #expect(
+                repair(dnat("ip nat PREROUTING", by: tool)) == "\(tool.rawValue) \(match) -j MASQUERADE \(remark)")
+        }
+        #expect(
+            repair(dnat("inet my_nat pre", by: .nft))
+                == "nft 'add chain inet my_nat postrouting { type nat hook postrouting priority srcnat; }; add rule inet my_nat postrouting iifname eth0 oifname eth0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'"
+        )
+    }
+
+    @Test("The rule, or a name, is not one for a command: a table and an address of ours")
+    func hairpinWithoutNames() {
+        let ours =
+            "nft 'add table ip hairpin; add chain ip hairpin postrouting { type nat hook postrouting priority srcnat; }; add rule ip hairpin postrouting "
+        let match = "ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'"
+        #expect(repair(nil) == "\(ours)iifname eth0 oifname eth0 \(match)")
+        #expect(repair(dnat("ip a;b pre", by: .nft)) == "\(ours)iifname eth0 oifname eth0 \(match)")
+        #expect(
+            repair(nil, device: "a;b")
+                == "\(ours)ip saddr 10.0.0.7 \(match) (saddr with the whole network: for all its clients)")
     }
 
     @Test("Client and backend are on one network, and the client is seen to refuse the answer")

@@ -207,7 +207,7 @@ struct FilterDroppedTests {
         let story = Story()
         dropped(story, throughNAT.decided(.drop, by: 33, in: "ip filter blocked", .forward))
         #expect(story.codes == [.filterDropped])
-        #expect(story.verdicts[0].rule == Rule(id: "33", ruleset: "ip filter blocked", text: nil))
+        #expect(story.verdicts[0].rule == Rule(id: "33", ruleset: "ip filter blocked", text: nil, tool: .nft))
         #expect(
             story.verdicts[0].sentence
                 == "The rule ip filter blocked handle 33 dropped the SYN 198.51.100.7:41234 → 10.0.0.2:8080.")
@@ -249,6 +249,45 @@ struct FilterDroppedTests {
                 "Accept it before: iptables -t filter -I FORWARD -p tcp -d 10.0.0.2 --dport 8080 -j ACCEPT",
                 "See the chain: iptables -t filter -nvL FORWARD --line-numbers",
             ])
+    }
+
+    /// `iptables` alone may be the other kind, which does not see the rule.
+    @Test("The kind of iptables that has the rule is named", arguments: [RuleTool.iptablesNft, .iptablesLegacy])
+    func kindOfIptables(_ tool: RuleTool) {
+        let story = Story()
+        story.facts.rules(
+            rule(.drop, at: .forward, handle: 3, in: "ip filter blocked", "-A blocked -j DROP", by: tool))
+        dropped(story)
+        let program = tool.rawValue
+        #expect(
+            story.verdicts[0].advice == [
+                "Accept it before: \(program) -t filter -I blocked -p tcp -d 10.0.0.2 --dport 8080 -j ACCEPT",
+                "See the chain: \(program) -t filter -nvL blocked --line-numbers",
+            ])
+    }
+
+    @Test("A rule that nft has is left to nft, whatever its chain is called")
+    func iptablesNames() {
+        let story = Story()
+        story.facts.rules(rule(.drop, at: .forward, handle: 3, in: "ip filter FORWARD", "-j", by: .nft))
+        dropped(story)
+        #expect(
+            story.verdicts[0].advice.first
+                == "Accept it before: nft insert rule ip filter FORWARD position 3 ip daddr 10.0.0.2 tcp dport 8080 accept"
+        )
+    }
+
+    /// Who may make chains may call one so, in a namespace of its own; nft takes its words as one script.
+    @Test(
+        "Names that nft reads as more than a name are not put into its commands",
+        arguments: ["a;flush ruleset", "a; flush ruleset", "a{", "a\nflush", "9", "", "é", "a\"b", "$a", "#"])
+    func hostileNames(_ name: String) {
+        for ruleset in ["ip filter \(name)", "ip \(name) forward"] {
+            let story = Story()
+            story.facts.rules(rule(.drop, at: .forward, handle: 3, in: ruleset, "drop", by: .nft))
+            dropped(story)
+            #expect(story.verdicts[0].advice == ["See the rules: nft -a list ruleset"])
+        }
     }
 
     @Test("nftables freed it, which it does for rules only: known or not, one was it")

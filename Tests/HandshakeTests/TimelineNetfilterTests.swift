@@ -127,7 +127,8 @@ struct RuleStepTests {
             someSyn.decided(.drop, in: "ip filter input", .input))
         #expect(
             rules(story) == [
-                Rule(id: "4", ruleset: "ip6 mangle"), Rule(ruleset: "ip filter input", text: "policy drop"),
+                Rule(id: "4", ruleset: "ip6 mangle", tool: .nft),
+                Rule(ruleset: "ip filter input", text: "policy drop", tool: .nft),
             ])
         #expect(story.steps == ["syn ingress", "rule forward", "rule input"])
     }

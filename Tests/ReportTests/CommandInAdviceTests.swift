@@ -19,6 +19,16 @@ struct CommandInAdviceTests {
             "See what fills it: ", "nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n conntrack -L", ""
         ),
         (
+            "Translate the source as well, so that answers come back: ip netns exec gw nft 'add table ip hairpin; add chain ip hairpin postrouting { type nat hook postrouting priority srcnat; }; add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'",
+            "Translate the source as well, so that answers come back: ",
+            "ip netns exec gw nft 'add table ip hairpin; add chain ip hairpin postrouting { type nat hook postrouting priority srcnat; }; add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'",
+            ""
+        ),
+        (
+            "Accept it before: iptables-legacy -t filter -I INPUT -p tcp -d 10.0.0.2 --dport 80 -j ACCEPT",
+            "Accept it before: ", "iptables-legacy -t filter -I INPUT -p tcp -d 10.0.0.2 --dport 80 -j ACCEPT", ""
+        ),
+        (
             "Find the rule that rejects port 80: nft -a list ruleset | grep -n reject",
             "Find the rule that rejects port 80: ", "nft -a list ruleset | grep -n reject", ""
         ),

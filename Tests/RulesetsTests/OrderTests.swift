@@ -210,7 +210,9 @@ struct OrderTests {
         let ruleset = Ruleset(RulesetTexts(nftText: Array(text.utf8), isComplete: true))
         #expect(
             ruleset.rule(family: .ip, table: "t", handle: 4)?.text == "tcp dport 80 jump { ip saddr 192.0.2.1 drop; }")
-        #expect(ruleset.rule(family: .ip, table: "t", handle: 5) == Rule(id: "5", ruleset: "ip t c", text: "drop"))
+        #expect(
+            ruleset.rule(family: .ip, table: "t", handle: 5)
+                == Rule(id: "5", ruleset: "ip t c", text: "drop", tool: .nft))
     }
 
     @Test("The kinds of NAT rules that nft prints")

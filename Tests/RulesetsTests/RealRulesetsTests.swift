@@ -59,6 +59,8 @@ struct RealRulesetsTests {
         let legacy = rulesets[1].ask(
             .translateDestination(to: nil), .prerouting, "192.0.2.1:1", "192.0.2.2:8080", input: "eth0")
         #expect(legacy.candidates.map(\.rule.id) == ["2"])
+        #expect(legacy.candidates[0].rule.tool == .iptablesLegacy)
+        #expect(nft.candidates.first?.rule.tool == .iptablesNft)
         let id = try #require(nft.candidates.first?.rule.id)
         #expect(
             rulesets[0].rule(family: .ip, table: "nat", handle: try #require(UInt64(id))) == nft.candidates[0].rule)
@@ -67,10 +69,10 @@ struct RealRulesetsTests {
 
     @Test("Docker: the policy of FORWARD drops what no rule lets through")
     func dockerPolicy() throws {
-        for ruleset in try Self.docker() {
+        for (ruleset, tool) in zip(try Self.docker(), [RuleTool.iptablesNft, .iptablesLegacy]) {
             let found = ruleset.ask(
                 .drop, .forward, "192.0.2.1:40000", "10.5.5.5:80", input: "eth0", output: "eth1")
-            #expect(found.only == Rule(ruleset: "ip filter FORWARD", text: "policy drop"))
+            #expect(found.only == Rule(ruleset: "ip filter FORWARD", text: "policy drop", tool: tool))
             #expect(found.candidates[0].isCertain)
             // Between containers of one network it is accepted, and nothing else drops it.
             #expect(

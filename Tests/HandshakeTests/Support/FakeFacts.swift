@@ -136,10 +136,10 @@ struct FakeRule {
 
 func rule(
     _ effect: FakeEffect, at stage: Stage, for destination: String? = nil, handle: Int = 7,
-    in ruleset: String = "ip filter forward", _ text: String? = nil
+    in ruleset: String = "ip filter forward", _ text: String? = nil, by tool: RuleTool? = nil
 ) -> FakeRule {
     FakeRule(
-        rule: Rule(id: String(handle), ruleset: ruleset, text: text), effect: effect, stage: stage,
+        rule: Rule(id: String(handle), ruleset: ruleset, text: text, tool: tool), effect: effect, stage: stage,
         destination: destination)
 }
 

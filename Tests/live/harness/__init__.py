@@ -13,6 +13,7 @@ Which file does what:
   matrix.py      kernels by backends, for ../matrix
   ways.py        the steps of well-known handshakes  pace.py       how long to wait
   docker.py      a dockerd in a virtual machine          wireshark.py  what tshark reads in a file of packets
+  advice.py      follows a verdict's advice
   runner.py      one scenario, from set-up to end    tracing.py    one run of the program over one or several
   commandline.py the options of `run`                leftovers.py  what a process holds in the BPF subsystem
 """

@@ -27,7 +27,7 @@ CODES = {"established", "no_listener", "listener_other_address", "listener_loopb
 # Where the evidence may not say what to change; every other failure comes with advice.
 WITHOUT_ADVICE = {"dropped", "unexplained"}
 # What a retransmission looks like: the only steps that may start anew after a verdict. One of this machine's own may
-# show first where OUTPUT acts on it, or where it is dropped behind, for TCP tells of a retransmission only when the
+# show first where OUTPUT acts on it, or where it is dropped or translated back behind, for TCP tells of a retransmission only when the
 # packet has passed.
 AGAIN = {"syn", "synack", "retransmit", "icmp"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
@@ -184,7 +184,7 @@ def _verdicts(connection):
 
 def _starts_anew(line):
     action, stage = get(line, "event.action"), get(line, "nattrace.stage")
-    return action in AGAIN or stage == "output" or stage == "postrouting" and action in ("rule", "drop")
+    return action in AGAIN or stage == "output" or stage == "postrouting" and action in ("rule", "drop", "nat.reverse")
 
 
 def _verdict(line, code):

@@ -75,12 +75,17 @@ class Runner:
         return connection.key[3] in range(self.s.port, self.s.port + 4)
 
     def wait_told(self):
-        """Returns when the program has told a verdict of one of the scenario's connections, or does not at all."""
+        """Waits until the program has told a verdict of one of the scenario's connections; returns the last one's
+        line, or None if there is none."""
         if self.program is None:
-            return
+            return None
         ports = range(self.s.port, self.s.port + 4)
-        self.program.wait(lambda: any(dataset(line) == "nattrace.verdict" and line["destination"]["port"] in ports
-                                      for line in self.program.lines), 20)
+
+        def told():
+            return [line for line in self.program.lines
+                    if dataset(line) == "nattrace.verdict" and line["destination"]["port"] in ports]
+        self.program.wait(told, 20)
+        return told()[-1] if told() else None
 
     def go_on(self):
         """Lets the clients of the next phase dial, or sees how the last one ended. False when that is done.
@@ -97,6 +102,9 @@ class Runner:
             self._say(what)
             do()
         for phase in filter(lambda phase: phase.dials, self.s.phases):
+            for what, do in phase.before:
+                self._say(what)
+                do()
             clients = Clients(phase.dials, self.pace)
             self.clients.append(clients)
             clients.wait_dialled()

@@ -10,17 +10,17 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from . import abilities, client, conntrack, far_host, rules, sockets, topology, tracing
+from . import abilities, advice, client, conntrack, far_host, rules, sockets, topology, tracing
 from .docker import Docker
 from .expect import Verdict
 from .program import Program, finish
 
 
 class Phase:
-    """Dials that leave at once, and what is done while they are under way."""
+    """Dials that leave at once, and what is done before and while they are under way."""
 
     def __init__(self):
-        self.dials, self.meanwhile = [], []
+        self.before, self.dials, self.meanwhile = [], [], []
 
 
 @dataclass
@@ -196,6 +196,19 @@ class Vocabulary:
     def phase(self):
         """What follows happens after the clients of the phase before it have ended."""
         self.phases.append(Phase())
+
+    def phase_after_repair(self, number=0):
+        """What follows happens after somebody has pasted the command of this piece of the last verdict's advice into
+        a shell of the machine."""
+        self.phase()
+        self.phases[-1].before.append(self._repair(number))
+
+    def repair_meanwhile(self, number=0):
+        """The same, while the clients of this phase wait."""
+        self.meanwhile(*self._repair(number))
+
+    def _repair(self, number):
+        return f"repair as advised, by advice {number}", lambda: advice.follow(self.wait_told(), number)
 
     def expect_totals(self, **totals):
         """How many connections must have each verdict at last."""
