@@ -52,11 +52,13 @@ extension Case {
             interface.isNftIdentifier
             ? ("iifname \(interface) oifname \(interface)", "")
             : ("\(family) saddr \(client)", "saddr with the whole network: for all its clients")
-        let script =
-            (place == nil ? "add table \(table); " : "")
-            + "add chain \(table) postrouting { type nat hook postrouting priority srcnat; }; "
-            + "add rule \(table) postrouting \(from) \(family) daddr \(backend.address) tcp dport \(backend.port) ct status dnat masquerade"
-        return ("nft \(script.shellWord)", remark)
+        // nft reads its words as one script.
+        return (
+            (place == nil ? "nft add table \(table) ';' add chain" : "nft add chain")
+                + " \(table) postrouting '{ type nat hook postrouting priority srcnat; };' add rule \(table) postrouting"
+                + " \(from) \(family) daddr \(backend.address) tcp dport \(backend.port) ct status dnat masquerade",
+            remark
+        )
     }
 }
 

@@ -204,7 +204,7 @@ struct SummaryText {
     /// For each failure the first advice, with what it is about; the same one is told once. Where lines are few, each
     /// takes one.
     private func advice(of entries: [Entry], width: Int, isCut: Bool) -> [[String]] {
-        let width = min(width, TerminalSink.proseColumns)
+        let prose = min(width, TerminalSink.proseColumns)
         var told: Set<String> = []
         return entries.compactMap { entry in
             guard entry.isFailure, let advice = entry.advice, !advice.isEmpty, told.insert(advice).inserted else {
@@ -214,10 +214,11 @@ struct SummaryText {
             let text = "\(target)  "
             let indent = 3 + columns(text)
             if isCut {
-                let shown = clipped(advice, to: width - indent, ellipsis: style.ellipsis)
+                let shown = clipped(advice, to: prose - indent, ellipsis: style.ellipsis)
                 return ["   " + style.paint(text, .dim) + style.paint(shown, .bold)]
             }
-            return wrapped(advice, width: width - indent).enumerated().map { index, part in
+            let lines = CommandInAdvice(advice).lines(prose: prose - indent, room: width - indent)
+            return lines.enumerated().map { index, part in
                 (index == 0 ? "   " + style.paint(text, .dim) : String(repeating: " ", count: indent))
                     + style.paint(part, .bold)
             }

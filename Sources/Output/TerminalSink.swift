@@ -195,7 +195,11 @@ public final class TerminalSink: Sink {
             if let checks = verdict.checklist.words { item("checked", [checks], .plain, connection) }
         }
         item("evidence", verdict.evidence.map { $0.words(style) }, .plain, connection)
-        item("change", verdict.advice.map(style.outside), verdict.outcome == .success ? .plain : .bold, connection)
+        let tone: TerminalStyle.Tone = verdict.outcome == .success ? .plain : .bold
+        item("change", verdict.advice.map(style.outside), tone, connection) { text, prose, room in
+            // Where each line begins with the connection's tag, a command is better left to the terminal to break.
+            CommandInAdvice(text).lines(prose: prose, room: follow ? .max : room)
+        }
     }
 
     private func place(of verdict: Verdict) -> String? {
@@ -214,12 +218,18 @@ public final class TerminalSink: Sink {
     }
 
     /// A label and its texts, each on a line of its own, continued under its beginning.
-    private func item(_ label: String, _ texts: [String], _ tone: TerminalStyle.Tone, _ connection: Connection) {
+    private func item(
+        _ label: String, _ texts: [String], _ tone: TerminalStyle.Tone, _ connection: Connection,
+        broken: (_ text: String, _ prose: Int, _ room: Int) -> [String] = { text, prose, _ in
+            wrapped(text, width: prose)
+        }
+    ) {
         var head = "   " + padded(label, to: 10)
         let bullets = texts.count > 1
-        let width = min(room, Self.proseColumns) - columns(head) - (bullets ? 2 : 0)
+        let indent = columns(head) + (bullets ? 2 : 0)
         for text in texts {
-            for (index, part) in wrapped(text, width: width).enumerated() {
+            let lines = broken(text, min(room, Self.proseColumns) - indent, room - indent)
+            for (index, part) in lines.enumerated() {
                 let bullet = bullets ? (index == 0 ? "- " : "  ") : ""
                 line(style.paint(head, .dim) + bullet + style.paint(part, tone), connection)
                 head = String(repeating: " ", count: columns(head))

@@ -198,7 +198,7 @@ struct OtherWayBackTests {
         )
         #expect(
             verdict.advice == [
-                "Translate the source as well, so that answers come back: nft 'add chain ip nat postrouting { type nat hook postrouting priority srcnat; }; add rule ip nat postrouting iifname eth0 oifname eth0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'",
+                "Translate the source as well, so that answers come back: nft add chain ip nat postrouting '{ type nat hook postrouting priority srcnat; };' add rule ip nat postrouting iifname eth0 oifname eth0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade",
                 "Or let clients of that network dial 10.0.0.2:8080 itself",
             ])
         #expect(verdict.rule == natRule.rule)
@@ -230,15 +230,15 @@ struct OtherWayBackTests {
         }
         #expect(
             repair(dnat("inet my_nat pre", by: .nft))
-                == "nft 'add chain inet my_nat postrouting { type nat hook postrouting priority srcnat; }; add rule inet my_nat postrouting iifname eth0 oifname eth0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'"
+                == "nft add chain inet my_nat postrouting '{ type nat hook postrouting priority srcnat; };' add rule inet my_nat postrouting iifname eth0 oifname eth0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade"
         )
     }
 
     @Test("The rule, or a name, is not one for a command: a table and an address of ours")
     func hairpinWithoutNames() {
         let ours =
-            "nft 'add table ip hairpin; add chain ip hairpin postrouting { type nat hook postrouting priority srcnat; }; add rule ip hairpin postrouting "
-        let match = "ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'"
+            "nft add table ip hairpin ';' add chain ip hairpin postrouting '{ type nat hook postrouting priority srcnat; };' add rule ip hairpin postrouting "
+        let match = "ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade"
         #expect(repair(nil) == "\(ours)iifname eth0 oifname eth0 \(match)")
         #expect(repair(dnat("ip a;b pre", by: .nft)) == "\(ours)iifname eth0 oifname eth0 \(match)")
         #expect(

@@ -1,17 +1,17 @@
-// The command that a piece of advice ends with, so that it can be copied.
+// The command that a piece of advice ends with, so that it can be copied; and its lines on a terminal.
 
 /// Advice is a sentence for a person; where there is a command to run, it stands behind a colon, perhaps with a remark
 /// in parentheses behind it.
-struct CommandInAdvice: Equatable {
+public struct CommandInAdvice: Equatable {
     /// All but the command.
-    var before: String
-    var command = ""
-    var after = ""
+    public var before: String
+    public var command = ""
+    public var after = ""
     /// Whether a shell takes each word of it as a word: names in it come from outside, and one that holds a `;` is not
     /// to be pasted unread.
-    var isPlain: Bool { Self.isPlain(command) }
+    public var isPlain: Bool { Self.isPlain(command) }
 
-    init(_ advice: String) {
+    public init(_ advice: String) {
         before = advice
         var rest = advice[...]
         while let colon = rest.firstRange(of: ": ") {
@@ -46,9 +46,8 @@ struct CommandInAdvice: Equatable {
 
     /// What our own commands have beside plain words.
     private static let known = [
-        "$(docker inspect -f '{{.State.Pid}}' ", ") -n ", " | grep -n reject",
-        " { type nat hook postrouting priority srcnat; }; add rule ", "nft 'add table ip hairpin; ",
-        "nft 'add table ip6 hairpin; ",
+        "$(docker inspect -f '{{.State.Pid}}' ", ") -n ", " | grep -n reject", " ';' add chain ",
+        " '{ type nat hook postrouting priority srcnat; };' add rule ",
     ]
 
     private static func isPlain(_ command: String) -> Bool {
@@ -75,5 +74,48 @@ struct CommandInAdvice: Equatable {
             rest = rest[range.upperBound...]
         }
         return found
+    }
+}
+
+extension CommandInAdvice {
+    /// The advice in lines of at most `prose` columns; where it takes more than one, its command stands on lines of
+    /// its own of at most `room` columns, that a shell takes as they are: with a backslash where it goes on. A word that
+    /// is longer is not broken, which the terminal does better: it gives back one line when it is copied.
+    func lines(prose: Int, room: Int) -> [String] {
+        let whole = before + command + after
+        if command.isEmpty || columns(whole) <= prose { return wrapped(whole, width: prose) }
+        let commandLines = Self.broken(command, width: room - 2).map { "  " + $0 }
+        return wrapped(before, width: prose) + commandLines + (after.isEmpty ? [] : wrapped(after, width: prose))
+    }
+
+    private static func broken(_ command: String, width: Int) -> [String] {
+        var lines: [String] = []
+        var line = ""
+        for word in words(of: command) {
+            if !line.isEmpty, columns(line) + 1 + columns(word) + 2 > width {
+                lines.append(line + " \\")
+                line = "  " + word
+            } else {
+                line += line.isEmpty ? word : " " + word
+            }
+        }
+        return lines + [line]
+    }
+
+    /// Between its spaces that are outside quotes.
+    private static func words(of command: String) -> [String] {
+        var words = [""]
+        var isQuoted = false
+        var isEscaped = false
+        for character in command {
+            if character == " ", !isQuoted, !isEscaped {
+                words.append("")
+                continue
+            }
+            if character == "'", !isEscaped { isQuoted.toggle() }
+            isEscaped = character == "\\" && !isQuoted && !isEscaped
+            words[words.count - 1].append(character)
+        }
+        return words.filter { !$0.isEmpty }
     }
 }

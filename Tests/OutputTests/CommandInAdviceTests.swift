@@ -1,6 +1,7 @@
+import Glibc
 import Testing
 
-@testable import Report
+@testable import Output
 
 @Suite("Commands in advice")
 struct CommandInAdviceTests {
@@ -19,9 +20,9 @@ struct CommandInAdviceTests {
             "See what fills it: ", "nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n conntrack -L", ""
         ),
         (
-            "Translate the source as well, so that answers come back: ip netns exec gw nft 'add table ip hairpin; add chain ip hairpin postrouting { type nat hook postrouting priority srcnat; }; add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'",
+            "Translate the source as well, so that answers come back: ip netns exec gw nft add table ip hairpin ';' add chain ip hairpin postrouting '{ type nat hook postrouting priority srcnat; };' add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade",
             "Translate the source as well, so that answers come back: ",
-            "ip netns exec gw nft 'add table ip hairpin; add chain ip hairpin postrouting { type nat hook postrouting priority srcnat; }; add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade'",
+            "ip netns exec gw nft add table ip hairpin ';' add chain ip hairpin postrouting '{ type nat hook postrouting priority srcnat; };' add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade",
             ""
         ),
         (
@@ -62,5 +63,49 @@ struct CommandInAdviceTests {
         #expect(
             !CommandInAdvice("See it: nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n conntrack -L").isPlain
         )
+    }
+
+    private static let long = [
+        "Accept it before: ip netns exec shop nft insert rule inet guard input position 5 ip daddr 10.77.1.1 tcp dport 8080 accept",
+        "See: nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n ss -ltnp 'sport = :8080' (now)",
+        "Do: ip netns exec 'it'\\''s  a \\ name' nft add chain ip nat postrouting '{ type nat hook postrouting; };' add rule x",
+    ]
+
+    /// Asked of a real shell, which shall see the same words.
+    @Test(arguments: long, [20, 40, 66, 100])
+    func aShellTakesTheLinesAsTheyAre(advice: String, width: Int) throws {
+        let parts = CommandInAdvice(advice)
+        let lines = parts.lines(prose: width, room: width)
+        let command = lines.filter { $0.hasPrefix("  ") }
+        guard lines.count > 1 else {
+            #expect(columns(advice) <= width && lines == [advice])
+            return
+        }
+        #expect(lines.first.map { columns($0) <= width } == true)
+        func words(_ command: String) throws -> String {
+            let pipe = try #require(popen("docker() { echo \"$@\"; }; printf '<%s>' \(command)", "r"))
+            defer { pclose(pipe) }
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            return String(decoding: bytes[..<fread(&bytes, 1, bytes.count, pipe)], as: UTF8.self)
+        }
+        #expect(try words(command.joined(separator: "\n")) == words(parts.command))
+        // Only what cannot be broken is wider.
+        for line in command where columns(line) > width {
+            let bare = line.hasSuffix(" \\") ? String(line.dropLast(2)) : line
+            #expect(bare.drop { $0 == " " }.split(separator: " ").count == 1 || bare.contains("'"))
+        }
+    }
+
+    @Test func keepsProseAndRemarkApartFromTheCommand() {
+        let advice =
+            "Or check loosely: sysctl -w net.ipv4.conf.eth0.rp_filter=2 (the larger of all and the interface counts)"
+        #expect(
+            CommandInAdvice(advice).lines(prose: 60, room: 60) == [
+                "Or check loosely:", "  sysctl -w net.ipv4.conf.eth0.rp_filter=2",
+                "(the larger of all and the interface counts)",
+            ])
+        #expect(CommandInAdvice(advice).lines(prose: 120, room: 60) == [advice])
+        #expect(
+            CommandInAdvice("Let it listen elsewhere").lines(prose: 12, room: 40) == ["Let it", "listen", "elsewhere"])
     }
 }
