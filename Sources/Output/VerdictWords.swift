@@ -1,6 +1,18 @@
-// Evidence and checks, in a few words for a person.
+// Where a handshake ended, evidence and checks, in a few words for a person.
 
 import Handshake
+
+extension Verdict {
+    /// Where it ended: stage, function, reason, namespace, as far as they are known.
+    func place(_ style: TerminalStyle) -> [String] {
+        var parts: [String] = []
+        if let stage { parts.append(stage.name) }
+        if let function, !function.isEmpty { parts.append(style.outside(function)) }
+        if let reason, !reason.isEmpty { parts.append("reason " + style.outside(reason)) }
+        if let netns = style.netns(netns, netnsName) { parts.append("netns " + netns) }
+        return parts
+    }
+}
 
 extension Evidence {
     func words(_ style: TerminalStyle) -> String {

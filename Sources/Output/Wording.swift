@@ -41,15 +41,7 @@ package struct Wording {
     }
 
     /// Where a handshake ended; empty: not known.
-    package func place(of verdict: Verdict) -> String {
-        var parts: [String] = []
-        if let stage = verdict.stage { parts.append(stage.name) }
-        if let function = verdict.function, !function.isEmpty { parts.append(outside(function)) }
-        if let reason = verdict.reason, !reason.isEmpty { parts.append("reason " + outside(reason)) }
-        let netns = netns(verdict.netns, verdict.netnsName)
-        if !netns.isEmpty { parts.append("netns " + netns) }
-        return parts.joined(separator: ", ")
-    }
+    package func place(of verdict: Verdict) -> String { verdict.place(style).joined(separator: ", ") }
 
     package func rule(_ rule: Rule?) -> String {
         rule.flatMap { StepWords.rule($0, style: style) } ?? ""
@@ -65,10 +57,7 @@ package struct Wording {
     package func mark(_ outcome: Outcome) -> String { style.mark(outcome).text }
 
     /// A namespace's name, or else its number; empty: not known.
-    package func netns(_ inode: UInt32, _ name: String?) -> String {
-        if let name, !name.isEmpty { return outside(name) }
-        return inode == 0 ? "" : String(inode)
-    }
+    package func netns(_ inode: UInt32, _ name: String?) -> String { style.netns(inode, name) ?? "" }
 
     /// Text that others chose, and sentences that quote it.
     package func outside(_ text: String?) -> String { text.map(style.outside) ?? "" }

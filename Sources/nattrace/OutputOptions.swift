@@ -10,12 +10,6 @@ struct OutputOptions: ParsableArguments {
     var json = false
 
     @Option(
-        name: .customLong("record"),
-        help: ArgumentHelp("Write a recording, too, for 'nattrace replay'.", valueName: "file"),
-        completion: .file())
-    var recordPath: String?
-
-    @Option(
         name: .customLong("pcap"),
         help: ArgumentHelp("Write pcapng for Wireshark, explained; -: stdout.", valueName: "file"),
         completion: .file())
@@ -51,9 +45,6 @@ struct OutputOptions: ParsableArguments {
     var unansweredAfter: UInt64?
 
     func validate() throws {
-        if recordPath == "" {
-            throw ValidationError("--record needs the name of a file to write")
-        }
         if pcapPath == "" {
             throw ValidationError("--pcap needs the name of a file to write")
         }
@@ -61,9 +52,6 @@ struct OutputOptions: ParsableArguments {
             throw ValidationError(
                 "\(json ? "--json" : follow ? "--follow" : "--summary") and '--pcap -' both write to standard output:"
                     + " name a file for --pcap")
-        }
-        if let pcapPath, pcapPath == recordPath {
-            throw ValidationError("--pcap and --record name the same file '\(pcapPath)': name two")
         }
         if summary && json {
             throw ValidationError("--summary and --json exclude each other: the line nattrace.stop has the totals")
@@ -75,7 +63,20 @@ struct OutputOptions: ParsableArguments {
 
     var request: OutputRequest {
         OutputRequest(
-            json: json, recordPath: recordPath, pcapPath: pcapPath, color: color, follow: follow, summary: summary,
+            json: json, pcapPath: pcapPath, color: color, follow: follow, summary: summary,
             blocksPerSecond: blocksPerSecond, count: count, duration: duration, unansweredAfter: unansweredAfter)
+    }
+}
+
+/// Of a live run only: there is nothing that a replay could record.
+struct RecordOption: ParsableArguments {
+    @Option(
+        name: .customLong("record"),
+        help: ArgumentHelp("Write a recording, too, for 'nattrace replay'.", valueName: "file"),
+        completion: .file())
+    var path: String?
+
+    func validate() throws {
+        if path == "" { throw ValidationError("--record needs the name of a file to write") }
     }
 }

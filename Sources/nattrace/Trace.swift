@@ -37,6 +37,9 @@ struct Trace: ParsableCommand {
     var filters: FilterOptions
 
     @OptionGroup(title: "Output")
+    var recording: RecordOption
+
+    @OptionGroup(title: "Output")
     var output: OutputOptions
 
     @Option(help: ArgumentHelp("How to hook functions: auto takes the best.", valueName: "kind"))
@@ -56,14 +59,22 @@ struct Trace: ParsableCommand {
         help: ArgumentHelp("Take options from a file; those given here win.", valueName: "file"), completion: .file())
     var config: String?
 
+    func validate() throws {
+        if let path = recording.path, path == output.pcapPath {
+            throw ValidationError("--pcap and --record name the same file '\(path)': name two")
+        }
+    }
+
     func run() throws {
         try TraceSession(request()).run()
     }
 
     func request() throws(Failure) -> TraceRequest {
-        TraceRequest(
+        var output = output.request
+        output.recordPath = recording.path
+        return TraceRequest(
             filter: try filters.filter { (name) throws(Failure) in try Self.netns(name) },
-            filterText: filters.text, selection: filters.selection, output: output.request, backend: backend,
+            filterText: filters.text, selection: filters.selection, output: output, backend: backend,
             metrics: metrics,
             limits: limits.limits, outputBacklog: limits.outputBacklog)
     }

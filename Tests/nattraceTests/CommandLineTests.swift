@@ -192,7 +192,7 @@ private func refusal(_ line: String) -> String? { refusal(line.split(separator: 
         "replay x --json --pcap -", "--metrics localhost:9000", "replay x --metrics 9464", "--summary=5",
         "doctor --dport 80", "--backend uprobe",
         "--color sometimes",
-        "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe",
+        "--count 0", "--duration 5x", "--unanswered-after 0", "--json=5", "--record=", "replay x --backend kprobe", "replay x --record y",
         "replay x --output-backlog 8M", "--blocks-per-second -1", "--blocks-per-second x", "--output-backlog 1",
         "replay a b --follow", "replay a b --pcap c", "replay a b --netns 7", "report a b", "report a -o",
         "report a --json", "report a --output=", "-i abcdefghijklmnopq",

@@ -1,6 +1,6 @@
 """Recordings for the tests of the page, made of real ones: multiplied, cut off, and with hostile names.
 
-The format is that of Sources/Output/RecordingFormat.swift; observations are those of bpf/observation.h.
+The format is that of Sources/Output/Recordings/RecordingFormat.swift; observations are those of bpf/observation.h.
 """
 
 import json

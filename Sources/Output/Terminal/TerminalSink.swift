@@ -203,11 +203,7 @@ public final class TerminalSink: Sink {
     }
 
     private func place(of verdict: Verdict) -> String? {
-        var parts: [String] = []
-        if let stage = verdict.stage { parts.append(stage.name) }
-        if let function = verdict.function, !function.isEmpty { parts.append(style.outside(function)) }
-        if let reason = verdict.reason, !reason.isEmpty { parts.append("reason " + style.outside(reason)) }
-        if let netns = Row.netns(verdict.netns, verdict.netnsName, style) { parts.append("netns " + netns) }
+        var parts = verdict.place(style)
         // Evidence tells more of it.
         if let rule = verdict.rule, !verdict.evidence.contains(.rule(rule)),
             let text = StepWords.rule(rule, style: style)
@@ -359,7 +355,7 @@ struct Row {
     ) {
         words = StepWords(step, of: connection, style: style)
         isInferred = step.backend == .inferred
-        let netns = Self.netns(step.netns, step.netnsName, style)
+        let netns = style.netns(step.netns, step.netnsName)
         let parts = [host.map { "host \($0)" }, netns.map { "netns \($0)" }].compactMap { $0 }
         place = parts.isEmpty ? nil : parts.joined(separator: ", ")
         cells = [
@@ -382,11 +378,6 @@ struct Row {
             return words.what.split(separator: gluedSpace, omittingEmptySubsequences: false).joined(separator: " ")
         }
         return cells[column] ?? ""
-    }
-
-    static func netns(_ inode: UInt32, _ name: String?, _ style: TerminalStyle) -> String? {
-        if let name, !name.isEmpty { return style.outside(name) }
-        return inode == 0 ? nil : String(inode)
     }
 
     /// `0.018 ms`

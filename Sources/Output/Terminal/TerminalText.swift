@@ -146,6 +146,12 @@ public struct TerminalStyle: Sendable {
             text.split(separator: "→", omittingEmptySubsequences: false).joined(separator: "->"), asciiOnly: true)
     }
 
+    /// A namespace's name, or else its number; nil: not known.
+    func netns(_ inode: UInt32, _ name: String?) -> String? {
+        if let name, !name.isEmpty { return outside(name) }
+        return inode == 0 ? nil : String(inode)
+    }
+
     func process(_ process: ProcessIdentity) -> String {
         guard let name = process.name, !name.isEmpty else { return "pid \(process.pid)" }
         return "\(outside(name)) (pid \(process.pid))"

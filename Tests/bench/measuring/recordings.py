@@ -1,6 +1,6 @@
 """A recording as large as one likes, made of a real one: its connections again and again, each time others.
 
-The format is told in Sources/Output/RecordingFormat.swift, the fields of an observation in bpf/observation.h. What
+The format is told in Sources/Output/Recordings/RecordingFormat.swift, the fields of an observation in bpf/observation.h. What
 is repeated keeps all that was seen; times, sequence numbers, and the identities of sockets and conntrack entries are
 shifted, so that each copy is a connection of its own at a time of its own. Facts are asked again in a replay: the
 recorded answers stand before all observations.

@@ -1,5 +1,10 @@
 """Recordings: replayed the same each time. Damaged ones are explained up to the damage, then comes one clear error."""
 
+import os
+import shutil
+import signal
+import threading
+
 from harness import invariants
 from harness.client import Dial
 from harness.lines import dataset, get
@@ -109,3 +114,30 @@ def two_replays_are_the_same(s):
             one, two = (b"\n".join(out.splitlines()[1:-1]) for out in (one, two))  # start and stop tell their time
         s.check(one and one == two, f"two replays {arguments} differ, or are empty")
         s.check(b"\x1b" not in one, "escape sequences in a pipe")
+
+
+@program_test()
+def recording_into_a_pipe(s):
+    """Until somebody reads, it waits, and can be ended. What comes out is a recording."""
+    net, pipe, path = s.pair(), s.file("pipe"), s.file("read")
+    os.mkfifo(pipe)
+    waiting = s.start("--json", "--dport", s.port, "--record", pipe, ready=False)
+    waiting.settle(1)
+    s.check(waiting.status is None and not waiting.lines, f"nobody reads: {waiting.status} {waiting.words}")
+    waiting.send(signal.SIGINT)
+    waiting.wait_end()
+    s.check(waiting.status == -signal.SIGINT, f"after SIGINT {waiting.status}")
+
+    def copy():
+        with open(pipe, "rb") as source, open(path, "wb") as target:
+            shutil.copyfileobj(source, target)
+
+    reader = threading.Thread(target=copy, daemon=True)
+    reader.start()
+    program = s.start("--json", "--dport", s.port, "--record", pipe)
+    s.dial(Dial(net.client_ns, net.server, s.port))
+    program.wait(lambda: any(dataset(line) == "nattrace.verdict" for line in program.lines), 10)
+    s.check(program.stop() == 0, f"status {program.status}, expected 0: {program.words}")
+    reader.join(s.pace.seconds(10))
+    replay = s.run("replay", path, "--json")
+    s.check(replay.status == 0 and steps(replay.lines) == steps(program.lines), f"the replay: {replay.status}")
