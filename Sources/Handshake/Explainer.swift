@@ -484,7 +484,7 @@ public final class Explainer {
         let isShown = slot.pointee.flags.contains(.shown)
         guard isShown || options.selection.takes(verdict) else { return }
         // One that was not asked for was not told either.
-        if isShown, let known { verdict.replaces = Verdict.Replaced(code: known.code, rule: known.rule) }
+        if isShown, let known { verdict.replaces = Verdict.Replaced(code: known.code, rule: known.ruleInQuestion) }
         if !isShown, slot.pointee.flags.contains(.brief), verdict.outcome == .success {
             connection.isBrief = true
             slot.pointee.flags.insert(.leftOut)

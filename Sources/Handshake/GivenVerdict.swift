@@ -6,6 +6,7 @@ final class GivenVerdict: Sendable {
     let outcome: Outcome
     let netns: UInt32
     let rule: Rule?
+    let ruleInQuestion: Rule?
     let process: ProcessIdentity?
     /// The ending that was judged last, to the same effect.
     let ending: EndingKey
@@ -15,6 +16,7 @@ final class GivenVerdict: Sendable {
         outcome = verdict.outcome
         netns = verdict.netns
         rule = verdict.rule
+        ruleInQuestion = verdict.ruleInQuestion
         process = verdict.process
         self.ending = ending
     }
@@ -27,5 +29,6 @@ final class GivenVerdict: Sendable {
     /// Whether it may stand for the other one altogether.
     func isEqual(to other: GivenVerdict) -> Bool {
         says(theSameAs: other) && outcome == other.outcome && ending == other.ending
+            && ruleInQuestion == other.ruleInQuestion
     }
 }

@@ -109,6 +109,14 @@ public struct Verdict: Sendable {
 
     public struct Replaced: Hashable, Sendable {
         public var code: VerdictCode
+        /// `Verdict.ruleInQuestion` of that one.
         public var rule: Rule?
+    }
+
+    /// The rule that did it, or else the one that evidence names: which translated the destination, or would have.
+    public var ruleInQuestion: Rule? {
+        if let rule { return rule }
+        for case .rule(let rule) in evidence { return rule }
+        return nil
     }
 }

@@ -60,7 +60,7 @@ public final class ReportSink: Sink {
         let key = kinds.count(
             Kinds.Key(
                 code: verdict.code, outcome: verdict.outcome, dialled: record.dialled, translated: record.translated,
-                rule: wording.rule(verdict.rule)),
+                rule: wording.rule(verdict.ruleInQuestion)),
             at: connection.startTime, sentence: wording.outside(verdict.sentence),
             advice: verdict.advice.map { wording.outside($0) })
         let now = Told(kind: key, code: verdict.code, place: place)

@@ -10,7 +10,8 @@ private let second: UInt64 = 1_000_000_000
 /// A connection and its verdict.
 private func ended(
     _ code: VerdictCode, from client: String = "198.51.100.7", _ port: UInt16 = 40_000, to destination: Endpoint,
-    becoming translated: Endpoint? = nil, rule: Rule? = nil, advice: [String] = [], at time: UInt64 = 0,
+    becoming translated: Endpoint? = nil, rule: Rule? = nil, evidence: [Evidence] = [], advice: [String] = [],
+    at time: UInt64 = 0,
     replacing earlier: Verdict.Replaced? = nil
 ) -> (connection: Connection, verdict: Verdict) {
     let dialled = Tuple(source: endpoint(client, port), destination: destination)
@@ -18,7 +19,7 @@ private func ended(
     if let translated { connection.course.translated = Tuple(source: dialled.source, destination: translated) }
     var verdict = makeVerdict(
         code, code == .established ? .success : code == .unexplained ? .unknown : .failure, "So it is.",
-        advice: advice, rule: rule)
+        advice: advice, evidence: evidence, rule: rule)
     verdict.time = ArticleCase.startTime + time
     verdict.replaces = earlier
     verdict.isRevised = earlier != nil
@@ -34,7 +35,7 @@ private func tell(_ take: (Verdict, Connection) -> Void) {
         add(
             ended(
                 .listenerOtherAddress, UInt16(40_000 + number), to: endpoint("203.0.113.10", 80),
-                becoming: endpoint("10.77.1.1", 8080), rule: dnat,
+                becoming: endpoint("10.77.1.1", 8080), evidence: [.sysctl(name: "x", value: "1"), .rule(dnat)],
                 advice: ["Let webapp listen on 10.77.1.1, or on every address (0.0.0.0)", "Or do something else"],
                 at: UInt64(number) * second))
     }

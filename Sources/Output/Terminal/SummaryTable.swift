@@ -2,7 +2,8 @@
 
 import Handshake
 
-/// Connections that ended in the same way: same verdict, destination as dialled and as translated, and rule.
+/// Connections that ended in the same way: same verdict, destination as dialled and as translated, and rule
+/// (`Verdict.ruleInQuestion`).
 struct SummaryKind: Hashable {
     var code: VerdictCode
     var dialled: Endpoint
@@ -70,7 +71,7 @@ struct SummaryTable {
 
     /// What replaces no other verdict.
     mutating func take(_ verdict: Verdict, dialled: Tuple, translated: Tuple?) {
-        let kind = SummaryKind(verdict.code, dialled: dialled, translated: translated, rule: verdict.rule)
+        let kind = SummaryKind(verdict.code, dialled: dialled, translated: translated, rule: verdict.ruleInQuestion)
         if verdict.outcome == .success {
             successes.take(verdict, kind, from: dialled.source.address)
         } else {
