@@ -333,6 +333,10 @@ struct RevisionTests {
     @Test("One that is established after a repair revises the verdict, and counts once")
     func repaired() {
         let story = Story()
+        let sending = rule(
+            .destination(inner), at: .prerouting, for: published, handle: 4, in: "ip nat prerouting",
+            "dnat to 10.0.0.2:8080")
+        story.facts.rules(sending)
         story.facts.listening(port: 8080)
         story.tell(Scene.synReachesTCP + Scene.nobodyListens, at: .zero)
         story.silence(until: .seconds(1))
@@ -341,6 +345,8 @@ struct RevisionTests {
         #expect(story.codes == [.noListener, .established])
         #expect(story.verdicts.map(\.isRevised) == [false, true])
         #expect(story.verdicts.map(\.replaces?.code) == [nil, .noListener])
+        // For who counts by it: only evidence names it.
+        #expect(story.verdicts[0].rule == nil && story.verdicts[1].replaces?.rule == sending.rule)
         #expect(story.sink.totals?.verdicts == [.established: 1])
         #expect(story.explainer.verdictsGiven == 2)
     }
