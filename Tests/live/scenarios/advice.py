@@ -9,10 +9,10 @@ from scenarios.gateway import forwarded
 from scenarios.published_port import published
 from scenarios.queues import half_open
 from scenarios.routing import FORWARDING, to_loopback, two_ways
+from scenarios.stale_conntrack import SPORT, with_the_old_backend
 from scenarios.vrf import behind_vrf
 
 PROGRAM = ("program",)
-SPORT = 61002
 
 
 def repaired(s, client_ns, address, sees, code, nat, advice=0, patience=2, **dial):
@@ -120,13 +120,10 @@ def advice_for_the_reverse_path(s):
 
 @scenario(needs=PROGRAM, vm=IN_TURN)
 def advice_for_a_stale_entry(s):
-    net = s.pair()
-    dialled, translated = (net.public, s.port), (net.inner, s.app_port)
-    s.rules.dnat(net.server_ns, dialled, translated)
-    s.listen(net.server_ns, net.inner)
-    s.entry(net.server_ns, (net.client, SPORT), dialled)
-    s.trace("--dport", s.port)
-    repaired(s, net.client_ns, net.public, "refused", "stale_conntrack", translated, sport=SPORT)
+    """One that sends SYNs to a backend that is gone: a reset would end it by itself, ten seconds later."""
+    net, *_ = with_the_old_backend(s, is_absent=True)
+    repaired(s, net.client_ns, net.public, "timeout", "stale_conntrack", (net.backends[1], s.app_port), patience=4,
+             sport=SPORT)
 
 
 @scenario(needs=(*PROGRAM, "machine-sysctls"))

@@ -25,19 +25,26 @@ def entry_from_before_the_rule(s):
         no_steps=("nat.dnat", "conntrack.new", "conntrack.invalid")))
 
 
-@scenario(dialects=DIALECTS, variants={"refused": None, "timeout": "absent"}, vm=("refused", "iptables"))
-def entry_with_the_old_backend(s):
-    """The rule names the new backend, which lives. The entry still names the old one, which refuses, or is gone."""
+def with_the_old_backend(s, is_absent):
+    """Returns (net, the entry as evidence, the old backend, the rule with the new one)."""
     net = s.gateway(backends=2)
-    dialled, old = (net.public, s.port), (net.absent if s.variant else net.backends[0], s.app_port)
-    s.rules.dnat(net.gateway_ns, dialled, (net.backends[1], s.app_port)).should_match = False
+    dialled, old = (net.public, s.port), (net.absent if is_absent else net.backends[0], s.app_port)
+    rule = s.rules.dnat(net.gateway_ns, dialled, (net.backends[1], s.app_port))
     s.listen(net.backend_ns[1], net.backends[1], name="app-new")
     entry = s.entry(net.gateway_ns, (net.client, SPORT), dialled, to=old)
     s.trace("--dport", s.port)
-    if s.variant:
+    if is_absent:
         s.spaces.ip(net.gateway_ns,
                     f"neigh replace {net.absent} lladdr {s.mac(net.backend_ns[0], 'eth0')} dev br0 nud permanent")
         s.trace("--netns", net.gateway_ns, "--unanswered-after", "2s")
+    return net, entry, old, rule
+
+
+@scenario(dialects=DIALECTS, variants={"refused": None, "timeout": "absent"}, vm=("refused", "iptables"))
+def entry_with_the_old_backend(s):
+    """The rule names the new backend, which lives. The entry still names the old one, which refuses, or is gone."""
+    net, entry, old, rule = with_the_old_backend(s, s.variant == "absent")
+    rule.should_match = False
     s.connect(net.client_ns, net.public, sport=SPORT, sees="timeout" if s.variant else "refused", patience=4,
               verdict=Verdict("stale_conntrack", nat=old, evidence=(entry,), reason=(old[0],),
                               checklist={"answer": "none" if s.variant else "rst"},
