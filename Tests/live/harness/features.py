@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 
-from . import expect, sockets
+from . import abilities, expect, sockets
 from .program import Program
 from .tracing import backend
 from .topology import inside
@@ -17,6 +17,7 @@ REASONS = {
     "kprobes": "needs kprobes, this kernel has none",
     "fentry": "needs fentry, this kernel refuses it",
     "tracepoints": "is about kernels without function hooks, this one has them",
+    "drop-reasons": "needs reasons of drops, this kernel gives none",
     "iptables-legacy": "needs iptables-legacy (ip_tables, its nat table) in this kernel",
     "vrf": "needs VRF devices in this kernel",
     "tcp-md5": "needs TCP MD5 signatures in this kernel",
@@ -68,6 +69,9 @@ class Features:
 
     def _fentry(self):
         return self._starts("--backend", "fentry")
+
+    def _drop_reasons(self):
+        return "drop-reasons" not in abilities.lacking()
 
     def _starts(self, *arguments):
         program = Program(self._settings.program, ["--json", "--dport", "1", *arguments], self._settings.pace)

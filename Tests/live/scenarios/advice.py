@@ -112,7 +112,7 @@ def advice_for_a_loopback_destination(s):
     repaired(s, net.client_ns, net.public, "timeout", "route_localnet_disabled", translated, advice=1)
 
 
-@scenario(families=(4,), variants={"all": {"all": 1}, "device": {"eth0": 1}}, needs=PROGRAM)
+@scenario(families=(4,), variants={"all": {"all": 1}, "device": {"eth0": 1}}, needs=(*PROGRAM, "drop-reasons"))
 def advice_for_the_reverse_path(s):
     net, translated = two_ways(s, s.variant)
     repaired(s, net.client_ns, net.public, "timeout", "rp_filter", translated, advice=1, source=net.elsewhere)
