@@ -34,7 +34,7 @@ extension Case {
     /// rule that translates the destination; and a remark on it, or an empty one.
     ///
     /// Clients of other networks keep their addresses: by the device that they come in by, which POSTROUTING knows
-    /// (28f8bfd1ac94, Linux 5.7), but iptables refuses to ask there.
+    /// (28f8bfd1ac94, Linux 5.5), but iptables refuses to ask there.
     func masquerading(
         from client: IPAddress, to backend: Endpoint, on interface: String, beside rule: Rule?
     ) -> (command: String, remark: String) {
