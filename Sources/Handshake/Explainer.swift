@@ -12,6 +12,8 @@ public struct ExplainerOptions: Sendable, Codable, Hashable {
     /// Hooks that are attached from the start, by name (`StartInfo.backends`). That one of them saw nothing means
     /// that nothing happened there.
     public var hooks: Set<String> = []
+    /// The network namespace from which commands of advice are run (`StartInfo.netns`); nil: not known.
+    public var homeNetns: UInt32?
     /// Verdicts to be told at most; nil: no limit. When it is reached, `isExhausted`.
     public var maximumVerdicts: Int?
     /// Connections kept at once. Beyond that the one that is missed least goes (`Explainer.evicted`).
@@ -463,7 +465,8 @@ public final class Explainer {
         facts.judging(at: time, end: connection.lastTime)
         let evidence = Case(
             connection, ending: ending, isFinal: isFinal, isEvicted: isEvicted,
-            isIncomplete: lastLoss >= connection.startTime, time: time, observedHooks: observedHooks, facts: facts)
+            isIncomplete: lastLoss >= connection.startTime, time: time, observedHooks: observedHooks,
+            homeNetns: options.homeNetns, facts: facts)
         evidence.consultTable()
         var verdict = judge(evidence)
         if verdict.outcome != .success { evidence.tellConcludedRules() }

@@ -29,10 +29,13 @@ public struct StartInfo: Sendable, Codable, Hashable {
     public var time: UInt64
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC, nanoseconds: turns times into dates.
     public var realtimeOffset: Int64
+    /// The network namespace that nattrace runs in, and so does who reads what it says: its inode number; nil: not
+    /// known, as in older recordings.
+    public var netns: UInt32?
 
     public init(
         version: String, hostName: String, kernel: String, backends: [String: String], missing: [Missing],
-        filter: String, time: UInt64, realtimeOffset: Int64
+        filter: String, time: UInt64, realtimeOffset: Int64, netns: UInt32? = nil
     ) {
         self.version = version
         self.hostName = hostName
@@ -42,6 +45,7 @@ public struct StartInfo: Sendable, Codable, Hashable {
         self.filter = filter
         self.time = time
         self.realtimeOffset = realtimeOffset
+        self.netns = netns
     }
 }
 

@@ -34,6 +34,8 @@ public final class LiveFacts: Facts {
     let namespaces = NetworkNamespaces()
     private let namespaceNames: NamespaceNames
     private let owners = SocketOwners()
+    /// The network namespace that this program runs in: its inode number; nil: /proc is missing.
+    public var homeNetns: UInt32? { namespaces.ownIdentity.flatMap { UInt32(exactly: $0.inode) } }
     private let symbolsPath: String
     let rulesetReader: RulesetReader
     /// Parsed, with the texts that they are from.

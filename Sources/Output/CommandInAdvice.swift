@@ -46,7 +46,7 @@ public struct CommandInAdvice: Equatable {
 
     /// What our own commands have beside plain words.
     private static let known = [
-        "$(docker inspect -f '{{.State.Pid}}' ", ") -n ", " | grep -n reject", " ';' add chain ",
+        "$(lsns -rnt net -o NS,PID | awk '$1==", "{print $2}') -n ", " | grep -n reject", " ';' add chain ",
         " '{ type nat hook postrouting priority srcnat; };' add rule ",
     ]
 

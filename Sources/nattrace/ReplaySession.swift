@@ -57,6 +57,7 @@ extension ExplainerOptions {
         self.init()
         self.unansweredAfter = unansweredAfter ?? header.unansweredAfter
         hooks = Set(header.start.backends.keys)
+        homeNetns = header.start.netns
         if let recorded = header.maximumConnections {
             // A damaged number must not make it ask for more memory than live.
             maximumConnections = TracerLimits(ringBytes: 0, connections: recorded).connections

@@ -73,12 +73,14 @@ final class TraceSession {
         let now = monotonicTime()
         let start = StartInfo(
             version: nattraceVersion, hostName: hostName(), kernel: kernelRelease(), backends: tracer.backends,
-            missing: tracer.missing, filter: request.filterText, time: now, realtimeOffset: realtimeOffset())
+            missing: tracer.missing, filter: request.filterText, time: now, realtimeOffset: realtimeOffset(),
+            netns: facts.homeNetns)
         self.start = start
 
         var options = ExplainerOptions()
         if let wanted = request.output.unansweredAfter { options.unansweredAfter = wanted }
         options.hooks = Set(start.backends.keys)
+        options.homeNetns = start.netns
         options.filter = request.filter
         options.selection = request.selection
         options.maximumVerdicts = request.output.count

@@ -75,9 +75,17 @@ struct ListenerCausesTests {
         #expect(named.advice[0].hasSuffix(": ip netns exec blue ss -ltnp 'sport = :8080'"))
         #expect(named.netnsName == "blue")
         let container = try verdict(where: []) { $0.facts.netns("0123456789ab", is: Place.gateway) }
-        #expect(
-            container.advice[0].hasSuffix(
-                ": nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n ss -ltnp 'sport = :8080'"))
+        let entered =
+            ": nsenter -t $(lsns -rnt net -o NS,PID | awk '$1==\(Place.gateway){print $2}') -n ss -ltnp 'sport = :8080'"
+        #expect(container.advice[0].hasSuffix(entered))
+        let elsewhere = Story.refused(where: [], in: Story { $0.homeNetns = Place.gateway + 1 })
+        #expect(elsewhere.verdicts.first?.advice.first?.hasSuffix(entered) == true)
+        let away = Story.refused(
+            where: [], in: Story { $0.homeNetns = Place.gateway + 1 }
+        ) { $0.facts.listeningElsewhere(listener("0.0.0.0:8080", in: blue), port: 8080) }
+        #expect(away.verdicts.first?.sentence.contains("in network namespace \(Place.gateway), but") == true)
+        let here = Story.refused(where: [], in: Story { $0.homeNetns = Place.gateway })
+        #expect(here.verdicts.first?.advice.first?.hasSuffix(": ss -ltnp 'sport = :8080'") == true)
         let almost = try verdict(where: []) { $0.facts.netns("0123456789aX", is: Place.gateway) }
         #expect(almost.advice[0].contains("ip netns exec 0123456789aX"))
     }

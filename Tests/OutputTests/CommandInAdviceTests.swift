@@ -16,8 +16,9 @@ struct CommandInAdviceTests {
             " (the larger of all and the interface counts)"
         ),
         (
-            "See what fills it: nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n conntrack -L",
-            "See what fills it: ", "nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n conntrack -L", ""
+            "See what fills it: nsenter -t $(lsns -rnt net -o NS,PID | awk '$1==4026532567{print $2}') -n conntrack -L",
+            "See what fills it: ",
+            "nsenter -t $(lsns -rnt net -o NS,PID | awk '$1==4026532567{print $2}') -n conntrack -L", ""
         ),
         (
             "Translate the source as well, so that answers come back: ip netns exec gw nft add table ip hairpin ';' add chain ip hairpin postrouting '{ type nat hook postrouting priority srcnat; };' add rule ip hairpin postrouting iifname br0 oifname br0 ip daddr 10.0.0.2 tcp dport 8080 ct status dnat masquerade",
@@ -61,13 +62,16 @@ struct CommandInAdviceTests {
     func offersNothingToCopyThatAShellTakesApart(name: String) {
         #expect(!CommandInAdvice("See it: ip netns exec \(name) nft -a list ruleset").isPlain)
         #expect(
-            !CommandInAdvice("See it: nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n conntrack -L").isPlain
+            !CommandInAdvice(
+                "See it: nsenter -t $(lsns -rnt net -o NS,PID | awk '$1==\(name){print $2}') -n conntrack -L"
+            )
+            .isPlain
         )
     }
 
     private static let long = [
         "Accept it before: ip netns exec shop nft insert rule inet guard input position 5 ip daddr 10.77.1.1 tcp dport 8080 accept",
-        "See: nsenter -t $(docker inspect -f '{{.State.Pid}}' 0123456789ab) -n ss -ltnp 'sport = :8080' (now)",
+        "See: nsenter -t $(lsns -rnt net -o NS,PID | awk '$1==4026532567{print $2}') -n ss -ltnp 'sport = :8080' (now)",
         "Do: ip netns exec 'it'\\''s  a \\ name' nft add chain ip nat postrouting '{ type nat hook postrouting; };' add rule x",
     ]
 
@@ -83,7 +87,7 @@ struct CommandInAdviceTests {
         }
         #expect(lines.first.map { columns($0) <= width } == true)
         func words(_ command: String) throws -> String {
-            let pipe = try #require(popen("docker() { echo \"$@\"; }; printf '<%s>' \(command)", "r"))
+            let pipe = try #require(popen("lsns() { echo 4026532567 \"$*\"; }; printf '<%s>' \(command)", "r"))
             defer { pclose(pipe) }
             var bytes = [UInt8](repeating: 0, count: 4096)
             return String(decoding: bytes[..<fread(&bytes, 1, bytes.count, pipe)], as: UTF8.self)

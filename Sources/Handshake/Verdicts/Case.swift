@@ -124,11 +124,13 @@ final class Case {
     let time: UInt64
     /// Hooks that are known to be attached.
     let observedHooks: Set<Hook>
+    let homeNetns: UInt32?
     let facts: any Facts
 
     init(
         _ connection: Connection, ending: Ending, isFinal: Bool, isEvicted: Bool = false,
-        isIncomplete: Bool = false, time: UInt64, observedHooks: Set<Hook>, facts: any Facts
+        isIncomplete: Bool = false, time: UInt64, observedHooks: Set<Hook>, homeNetns: UInt32? = nil,
+        facts: any Facts
     ) {
         self.connection = connection
         self.ending = ending
@@ -137,6 +139,7 @@ final class Case {
         self.isIncomplete = isIncomplete
         self.time = time
         self.observedHooks = observedHooks
+        self.homeNetns = homeNetns
         self.facts = facts
     }
 
@@ -296,13 +299,16 @@ final class Case {
     /// What people call a namespace that the connection came through.
     func netnsName(_ inode: UInt32) -> String? { connection.steps.last { $0.netns == inode }?.netnsName }
 
-    /// A command to run in the namespace where it ended: with its name as prefix if it has one.
+    /// Whether it is known to be another network namespace than the one that nattrace runs in.
+    func isAway(_ netns: UInt32) -> Bool { netns != 0 && homeNetns.map { $0 != netns } ?? false }
+
+    /// A command to run in a network namespace, from the one that nattrace runs in: by the name that it has, else by a
+    /// process that is in it, for each container runtime names its own in another way, and some namespaces have none.
+    /// Where it is gone by then, nsenter gets no process and refuses.
     func command(_ text: String, in netns: UInt32, named name: String?) -> String {
-        guard let name else { return text }
-        // A container's id is not a name that `ip netns` knows.
-        return ContainerID.isShort(name)
-            ? "nsenter -t $(docker inspect -f '{{.State.Pid}}' \(name)) -n \(text)"
-            : "ip netns exec \(name.shellWord) \(text)"
+        if let name, !ContainerID.isShort(name) { return "ip netns exec \(name.shellWord) \(text)" }
+        guard netns != 0, name != nil || isAway(netns) else { return text }
+        return "nsenter -t $(lsns -rnt net -o NS,PID | awk '$1==\(netns){print $2}') -n \(text)"
     }
 }
 

@@ -140,6 +140,10 @@ extension Case {
     /// The rule that sent the packet here, if one did.
     var translationEvidence: [Evidence] { translatingRule.map { [.rule($0)] } ?? [] }
 
-    /// `this machine`, or the namespace by name.
-    var placeInWords: String { placeStep?.netnsName.map { "network namespace \($0)" } ?? "this network namespace" }
+    /// The namespace by name or number; `this network namespace` is the one that nattrace runs in, if that is known.
+    var placeInWords: String {
+        guard let step = placeStep else { return "this network namespace" }
+        if let name = step.netnsName { return "network namespace \(name)" }
+        return isAway(step.netns) ? "network namespace \(step.netns)" : "this network namespace"
+    }
 }

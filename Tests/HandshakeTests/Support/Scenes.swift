@@ -66,9 +66,8 @@ extension Story {
 
     /// A SYN that is translated and refused, where these listen.
     static func refused(
-        where listeners: [Listener]?, _ change: (Story) -> Void = { _ in }
+        where listeners: [Listener]?, in story: Story = Story(), _ change: (Story) -> Void = { _ in }
     ) -> Story {
-        let story = Story()
         story.facts.answers[.listeners(port: 8080, netns: Place.gateway)] =
             listeners.map(Answer.listeners) ?? .unavailable("not permitted")
         change(story)

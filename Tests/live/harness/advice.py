@@ -6,7 +6,7 @@ import subprocess
 from .lines import get
 
 # A command stands behind a colon, perhaps with a remark in parentheses behind it.
-_COMMAND = re.compile(r": ((?:ip netns exec|sysctl|nft|ip6?tables\S*|conntrack) .*?)(?: \(.*\))?$")
+_COMMAND = re.compile(r": ((?:ip netns exec|nsenter|sysctl|nft|ip6?tables\S*|conntrack) .*?)(?: \(.*\))?$")
 
 
 def follow(verdict, number):

@@ -74,6 +74,13 @@ class Namespaces:
         """The number that --netns takes and nattrace.netns.inode shows."""
         return os.stat(f"/run/netns/{netns}").st_ino
 
+    def unname(self, netns):
+        """Takes the name away from `ip netns`, and from this harness: it is there as long as a process is in it."""
+        path = f"/run/netns/{netns}"
+        command(["umount", path])
+        os.unlink(path)
+        self.names.remove(netns)
+
     def remove(self):
         subprocess.run(["ip", "-force", "-batch", "-"], text=True, stderr=subprocess.DEVNULL,
                        input="".join(f"netns del {name}\n" for name in self.names))

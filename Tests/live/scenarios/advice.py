@@ -66,6 +66,18 @@ def advice_against_a_drop_below_ip(s):
     repaired(s, net.client_ns, net.public, "timeout", "filter_dropped", translated)
 
 
+@scenario(needs=PROGRAM, vm=IN_TURN)
+def advice_in_a_namespace_without_a_name(s):
+    """As LXC makes them, and PrivateNetwork= of systemd. Run in the wrong one, the command would change other rules."""
+    net, _, translated = published(s)
+    s.listen(net.server_ns, net.inner)
+    s.rules.drop(net.server_ns, translated)
+    for rule in s.rules.added:
+        rule.should_match = None  # the harness cannot ask there any more
+    s.once_tracing("take the name away", lambda: s.spaces.unname(net.server_ns))
+    repaired(s, net.client_ns, net.public, "timeout", "filter_dropped", translated)
+
+
 @scenario(dialects=ALL, needs=PROGRAM, vm=IN_TURN)
 def advice_against_a_rejection(s):
     net, _, translated = published(s)
