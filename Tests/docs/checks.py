@@ -84,14 +84,14 @@ def names(root, pages, program):
 
 def codes(root):
     """Verdicts, as the program has them."""
-    with open(os.path.join(root, "Sources", "Handshake", "Verdict.swift")) as file:
+    with open(os.path.join(root, "Sources", "Handshake", "Verdicts", "Verdict.swift")) as file:
         body = re.search(r"enum VerdictCode\b[^{]*\{(.*?)\n\}", file.read(), re.S)[1]
     return {found[2] or found[1] for found in re.finditer(r"case (\w+)(?: = \"(\w+)\")?", body)}
 
 
 def hooks(root):
     """Names of hooks, as the program has them."""
-    with open(os.path.join(root, "Sources", "Handshake", "Hook.swift")) as file:
+    with open(os.path.join(root, "Sources", "Handshake", "Observations", "Hook.swift")) as file:
         text = file.read()
     return set(re.findall(r"\"((?:[a-z]+:)?_*[a-z]\w*_\w+)\"", text))
 
