@@ -32,8 +32,7 @@ public struct CommandInAdvice: Equatable {
     /// Those that causes write. A rule begins with its family, which may be `ip` too.
     private static let programs: Set<String> = [
         "conntrack", "ip6tables", "ip6tables-legacy", "ip6tables-nft", "iptables", "iptables-legacy", "iptables-nft",
-        "nft",
-        "nsenter", "ss", "sysctl", "tcpdump",
+        "nft", "nsenter", "ss", "sysctl", "tcpdump",
     ]
     private static let objectsOfIP: Set<String> = ["-6", "addr", "link", "neigh", "netns", "route", "rule", "vrf"]
 

@@ -71,7 +71,10 @@ public struct Ruleset: Sendable {
             for finding in walk.findings {
                 guard let position = finding.rule else {
                     let chain = model.chains[finding.chain]
-                    let rule = Rule(ruleset: chain.ruleset, text: "policy drop", tool: chain.tool)
+                    // The same rule as where it is seen (`Names.rule`): there nobody says who made the chain.
+                    let rule = Rule(
+                        ruleset: chain.ruleset, text: "policy drop",
+                        tool: chain.tool == .iptablesLegacy ? .iptablesLegacy : .nft)
                     found.append(.init(rule: rule, isCertain: finding.isCertain))
                     continue
                 }

@@ -53,13 +53,11 @@ final class TraceSession {
         let (pcapPath, recordPath) = (request.output.pcapPath, request.output.recordPath)
         let beside = recordPath.map { [($0, "the file of --record")] } ?? []
         var pcapFile: PcapFile?
+        if let pcapPath { try PcapFile.check(pcapPath, beside: beside) }
         // While it waits for who reads a pipe, a signal ends the program. Opened twice, it waits the first time only.
         let pipe = try recordPath.flatMap { PcapFile.isPipe($0) ? try OutputBuffer.create(file: $0) : nil }
         defer { if let pipe { _ = close(pipe) } }
-        if let pcapPath {
-            try PcapFile.check(pcapPath, beside: beside)
-            if PcapFile.isPipe(pcapPath) { pcapFile = try PcapFile(pcapPath, beside: beside) }
-        }
+        if let pcapPath, PcapFile.isPipe(pcapPath) { pcapFile = try PcapFile(pcapPath, beside: beside) }
         // Before anything that might start a thread: signals are blocked for the whole process.
         loop = try EventLoop(signals: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         let display = Display(request.output, backlog: request.outputBacklog)

@@ -85,7 +85,7 @@ class Runner:
             return [line for line in self.program.lines
                     if dataset(line) == "nattrace.verdict" and line["destination"]["port"] in ports]
         self.program.wait(told, 20)
-        return told()[-1] if told() else None
+        return next(reversed(told()), None)
 
     def go_on(self):
         """Lets the clients of the next phase dial, or sees how the last one ended. False when that is done.
